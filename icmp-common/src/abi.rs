@@ -1,0 +1,473 @@
+//! The shapes of the maps: what the loader writes and the kernel program reads, and the other way
+//! round.
+//!
+//! Every value is `#[repr(C)]` of fixed-width integers with its padding spelt out, and its size is
+//! asserted. Whoever changes a shape raises [`SCHEMA`]; a pinned map of another schema is refused.
+//!
+//! One [`PolicyTable`] is one whole policy. It is the only element of an inner array map, and the
+//! outer map has one slot: replacing what is in that slot is the atomic swap, so a packet that has
+//! looked it up sees that policy to its end.
+
+use crate::verdict::OUTCOMES;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The version of everything in this file. Pinned maps of another version are not adopted.
+pub const SCHEMA: u32 = 1;
+
+/// A family of messages: an index into the tables that are kept by family.
+pub mod family {
+    /// Not ours: neither ICMP, ICMPv6 nor IGMP.
+    pub const NONE: u8 = 0;
+    /// ICMPv4: IP protocol 1.
+    pub const ICMPV4: u8 = 1;
+    /// ICMPv6, MLD and neighbour discovery included: IP next header 58.
+    pub const ICMPV6: u8 = 2;
+    /// IGMP: IP protocol 2.
+    pub const IGMP: u8 = 3;
+    /// How many families have types and codes.
+    pub const COUNT: usize = 3;
+    /// Those families.
+    pub const ALL: [u8; COUNT] = [ICMPV4, ICMPV6, IGMP];
+
+    /// The label used in policy, metrics and JSON.
+    #[must_use]
+    pub const fn label(family: u8) -> &'static str {
+        match family {
+            ICMPV4 => "icmpv4",
+            ICMPV6 => "icmpv6",
+            IGMP => "igmp",
+            _ => "none",
+        }
+    }
+}
+
+/// What part of a fragmented packet this is: an index into the contexts of a policy.
+pub mod fragment {
+    /// A whole packet, IPv6 atomic fragments (RFC 6946) included.
+    pub const NONE: u8 = 0;
+    /// The first fragment: it has the message's header, but not all that the checksum covers.
+    pub const FIRST: u8 = 1;
+    /// A later fragment: it has no header of the message.
+    pub const LATER: u8 = 2;
+    /// How many there are.
+    pub const COUNT: usize = 3;
+
+    /// The label used in policy and JSON.
+    #[must_use]
+    pub const fn label(fragment: u8) -> &'static str {
+        match fragment {
+            NONE => "none",
+            FIRST => "first",
+            _ => "later",
+        }
+    }
+}
+
+/// Where a packet is going, as a rule's `destination` says.
+pub mod destination {
+    /// To this machine: an address of its own, a broadcast or a multicast address.
+    pub const LOCAL: u8 = 0;
+    /// Through this machine.
+    pub const TRANSIT: u8 = 1;
+    /// How many there are.
+    pub const COUNT: usize = 2;
+}
+
+/// What a checksum turned out to be.
+pub mod checksum {
+    /// There is none to look at: not ours, or no readable message.
+    pub const ABSENT: u8 = 0;
+    /// It verifies over the whole message.
+    pub const GOOD: u8 = 1;
+    /// It doesn't.
+    pub const BAD: u8 = 2;
+    /// It can't be told: a first fragment, or a routing header whose final destination is unknown.
+    pub const UNVERIFIED: u8 = 3;
+
+    /// The label used by `explain`; `None` where there is none.
+    #[must_use]
+    pub const fn label(checksum: u8) -> Option<&'static str> {
+        match checksum {
+            GOOD => Some("good"),
+            BAD => Some("bad"),
+            UNVERIFIED => Some("unverified"),
+            _ => None,
+        }
+    }
+}
+
+/// How many classes are counted apart (assigned pairs, pairs that rules name, and the rest by
+/// family).
+pub const CLASSES: usize = 512;
+/// The class of what isn't ours.
+pub const CLASS_NOT_OURS: u16 = 0;
+
+/// The class of what belongs to a family but has no readable type and code: later fragments, and
+/// packets cut before their message.
+#[must_use]
+#[inline(always)]
+pub const fn class_headerless(family: u8) -> u16 {
+    family as u16
+}
+
+/// The class that every unassigned and unnamed pair of a family shares.
+#[must_use]
+#[inline(always)]
+pub const fn class_other(family: u8) -> u16 {
+    family::COUNT as u16 + family as u16
+}
+
+/// The first class that stands for one pair of type and code.
+pub const CLASS_FIRST_PAIR: u16 = 2 * family::COUNT as u16 + 1;
+
+/// What a class stands for. All zero: the class isn't in use.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct ClassKey {
+    /// One of [`class_kind`].
+    pub kind: u8,
+    /// One of [`family`].
+    pub family: u8,
+    /// The type, where the kind is [`class_kind::PAIR`].
+    pub ty: u8,
+    /// The code, likewise.
+    pub code: u8,
+}
+
+/// The kinds of class.
+pub mod class_kind {
+    /// Not in use.
+    pub const UNUSED: u8 = 0;
+    /// What isn't ours.
+    pub const NOT_OURS: u8 = 1;
+    /// Ours, with no readable type and code.
+    pub const HEADERLESS: u8 = 2;
+    /// The pairs of a family that aren't counted apart.
+    pub const OTHER: u8 = 3;
+    /// One pair of type and code.
+    pub const PAIR: u8 = 4;
+}
+
+/// How many counters an interface has. One comes into use when its (class, outcome) is first seen.
+pub const COUNTERS: usize = 4096;
+/// The counter that takes what finds no free one.
+pub const COUNTER_OVERFLOW: u32 = 0;
+
+/// A counter: exact on every CPU, because each has its own.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Counter {
+    /// Packets.
+    pub packets: u64,
+    /// Octets of the frame as the hook sees it, link-layer header included, checksum excluded.
+    pub octets: u64,
+}
+
+/// For one class, the counter of each outcome; 0 where none has come into use.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct CounterRow {
+    /// By [`crate::verdict::Outcome`].
+    pub counter: [u32; OUTCOMES],
+}
+
+/// How many interfaces one instance holds.
+pub const INTERFACES: usize = 64;
+
+/// An interface that the program is, or was, attached to. Its index in the map never changes, so
+/// counters and rules follow a name through detaching and re-creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Interface {
+    /// Its name, padded with zeros (IFNAMSIZ); all zero where the entry isn't in use.
+    pub name: [u8; 16],
+    /// Its index when last attached.
+    pub ifindex: u32,
+    /// One of [`attach_mode`].
+    pub mode: u32,
+}
+
+/// How a program is attached.
+pub mod attach_mode {
+    /// Not attached.
+    pub const DETACHED: u32 = 0;
+    /// In the driver.
+    pub const NATIVE: u32 = 1;
+    /// In the stack, by the kernel's generic hook.
+    pub const GENERIC: u32 = 2;
+}
+
+/// How many rules a policy has at most, those of its profile included.
+pub const RULES: usize = 1024;
+/// The rule number of what no rule decided.
+pub const RULE_NONE: u16 = u16::MAX;
+/// How many token buckets there are: twice what one policy can use, so that a new policy's buckets
+/// can stand beside those that the old one still uses during the swap.
+pub const BUCKETS: usize = 2 * RULES;
+/// How many entries the decision table has: contexts times distinct rows.
+pub const DECISIONS: usize = 131_072;
+
+/// What a rule does.
+pub mod action {
+    /// Pass.
+    pub const PASS: u8 = 0;
+    /// Drop, for [`super::Rule::reason`].
+    pub const DROP: u8 = 1;
+    /// Pass within the limit, drop beyond it.
+    pub const LIMIT: u8 = 2;
+}
+
+/// Flags of a rule.
+pub mod rule_flag {
+    /// Note the verdict, and pass.
+    pub const OBSERVE: u8 = 1;
+    /// The limit counts octets of the frame, not packets.
+    pub const OCTETS: u8 = 2;
+    /// The limit reads time from the kernel's ticks.
+    pub const TICKS: u8 = 4;
+}
+
+/// A rule as the kernel sees it.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Rule {
+    /// What one packet, or one octet, costs: see [`crate::bucket`] for the unit.
+    pub cost: u64,
+    /// How far ahead of the present the bucket may run: its burst, in the unit of time.
+    pub depth: u64,
+    /// The index of the token bucket.
+    pub bucket: u32,
+    /// One of [`action`].
+    pub action: u8,
+    /// Of [`rule_flag`].
+    pub flags: u8,
+    /// The reason of a drop: an index of [`crate::verdict::TABLE`].
+    pub reason: u8,
+    /// Zero.
+    pub pad: u8,
+}
+
+/// A token bucket, alone on its cache line: several CPUs write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Bucket {
+    /// Its theoretical arrival time, in the unit of [`crate::bucket`].
+    pub tat: u64,
+    /// How often the compare-and-swap lost to other CPUs until it gave up.
+    pub contended: u64,
+    /// Zero.
+    pub pad: [u64; 6],
+}
+
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+/// Flags of a policy: which stages its rules need, so that the others cost nothing.
+pub mod policy_flag {
+    /// Some rule tells local from transit.
+    pub const DESTINATION: u32 = 1;
+    /// Some rule names a zone, and the zones have IPv4 prefixes.
+    pub const ZONES_V4: u32 = 2;
+    /// Some rule names a zone, and the zones have IPv6 prefixes.
+    pub const ZONES_V6: u32 = 4;
+    /// Nothing is enforced.
+    pub const OBSERVE: u32 = 8;
+}
+
+/// What a (family, type, code) is to the policy: its row of the decision table and the class it is
+/// counted as, packed so that one load has both.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct ClassEntry {
+    /// The row: pairs that no rule tells apart share one.
+    pub row: u16,
+    /// The class, below [`CLASSES`].
+    pub class: u16,
+}
+
+/// One whole policy.
+///
+/// The rule of a packet is `decisions[fragment * fragment_stride + destination *
+/// destination_stride + zone * zone_stride + interfaces[id] + row]`. A dimension that no rule uses
+/// has stride 0.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PolicyTable {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Of [`policy_flag`].
+    pub flags: u32,
+    /// Counts the policies that have been put in force, from 1.
+    pub generation: u64,
+    /// Faults that aren't looked at: a bit by reason.
+    pub checks_off: u32,
+    /// Faults that are noted and pass.
+    pub checks_observe: u32,
+    /// Which of the two slots of the zone maps belongs to this policy.
+    pub zone_slot: u32,
+    /// Stride of the fragment dimension.
+    pub fragment_stride: u32,
+    /// Stride of the destination dimension.
+    pub destination_stride: u32,
+    /// Stride of the zone dimension.
+    pub zone_stride: u32,
+    /// Offset by interface, already multiplied.
+    pub interfaces: [u32; INTERFACES],
+    /// What is headerless (later fragments and cut packets), by family; index 0 unused.
+    pub headerless: [ClassEntry; family::COUNT + 1],
+    /// By (family - 1) * 256 + type, then code.
+    pub classes: [[ClassEntry; 256]; family::COUNT * 256],
+    /// Rule numbers.
+    pub decisions: [u16; DECISIONS],
+    /// The rules.
+    pub rules: [Rule; RULES],
+}
+
+const _: () = assert!(size_of::<Rule>() == 24);
+const _: () = assert!(size_of::<Counter>() == 16);
+const _: () = assert!(size_of::<CounterRow>() == 512);
+const _: () = assert!(size_of::<Interface>() == 24);
+const _: () = assert!(size_of::<ClassKey>() == 4);
+const _: () = assert!(
+    size_of::<PolicyTable>()
+        == 40 + 4 * INTERFACES + 16 + 4 * 256 * 768 + 2 * DECISIONS + 24 * RULES
+);
+
+/// The most prefixes that the zones of one policy hold, by family.
+pub const ZONE_PREFIXES: u32 = 131_072;
+
+/// Which kind of local address an entry of the map of addresses is.
+pub mod local {
+    /// An address of this machine.
+    pub const UNICAST: u32 = 1;
+    /// What the routing tables call a broadcast address.
+    pub const BROADCAST: u32 = 2;
+}
+
+/// How many local addresses are held.
+pub const LOCAL_ADDRESSES: usize = 4096;
+
+/// What is known of the policy in force, for `status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PolicyInfo {
+    /// Counts the policies that have been put in force, from 1; 0 where there is none.
+    pub generation: u64,
+    /// When, in seconds since the epoch.
+    pub applied_unix_s: u64,
+    /// How many rules, the profile's included.
+    pub rules: u32,
+    /// How many prefixes its zones have.
+    pub prefixes: u32,
+    /// 1 where nothing is enforced.
+    pub observe: u32,
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The name of its profile, padded with zeros.
+    pub profile: [u8; 16],
+    /// The absolute path of its file, padded with zeros; empty for a bare profile. A longer path is
+    /// cut at the front.
+    pub path: [u8; 208],
+}
+
+const _: () = assert!(size_of::<PolicyInfo>() == 256);
+
+/// What the program found out and did with one packet: written only where the program is loaded
+/// for `explain`.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Trace {
+    /// One of [`family`].
+    pub family: u8,
+    /// Whether `ty` and `code` were read: 0 or 1.
+    pub has_type: u8,
+    /// The type.
+    pub ty: u8,
+    /// The code.
+    pub code: u8,
+    /// One of [`checksum`].
+    pub checksum: u8,
+    /// One of [`fragment`].
+    pub fragment: u8,
+    /// A [`crate::verdict::Outcome`].
+    pub outcome: u8,
+    /// Zero.
+    pub pad: u8,
+    /// The number of the rule, or [`RULE_NONE`].
+    pub rule: u16,
+    /// The class.
+    pub class: u16,
+    /// Every fault found, those that the policy doesn't look at included.
+    pub faults: u32,
+}
+
+const _: () = assert!(size_of::<Trace>() == 16);
+
+/// Names of maps, programs and constants in the object, by which the loader finds them.
+pub mod name {
+    /// The ingress program.
+    pub const INGRESS: &str = "icmpgate_ingress";
+    /// A program that only passes: the floor of the bench.
+    pub const EMPTY_PASS: &str = "icmpgate_pass";
+    /// A program that only drops: likewise.
+    pub const EMPTY_DROP: &str = "icmpgate_drop";
+
+    /// Array of maps, one slot: the policy in force.
+    pub const POLICY: &str = "POLICY";
+    /// Array of maps, two slots: IPv4 prefixes to zones.
+    pub const ZONES_V4: &str = "ZONES_V4";
+    /// Array of maps, two slots: IPv6 prefixes to zones.
+    pub const ZONES_V6: &str = "ZONES_V6";
+    /// The token buckets: [`super::Bucket`].
+    pub const BUCKETS: &str = "BUCKETS";
+    /// Which rule each bucket belongs to, as a fingerprint; 0 is free. Written by the loader only.
+    pub const BUCKET_OWNERS: &str = "BUCKET_OWNERS";
+    /// Addresses of this machine.
+    pub const LOCAL: &str = "LOCAL";
+    /// What each class stands for.
+    pub const CLASS_KEYS: &str = "CLASS_KEYS";
+    /// Interfaces by their stable index.
+    pub const IFACES: &str = "IFACES";
+    /// A [`super::PolicyInfo`].
+    pub const POLICY_INFO: &str = "POLICY_INFO";
+    /// Maps that all interfaces of an instance share.
+    pub const SHARED: [&str; 9] = [
+        POLICY,
+        ZONES_V4,
+        ZONES_V6,
+        BUCKETS,
+        BUCKET_OWNERS,
+        LOCAL,
+        CLASS_KEYS,
+        IFACES,
+        POLICY_INFO,
+    ];
+
+    /// Counters of one interface.
+    pub const COUNTERS: &str = "COUNTERS";
+    /// Which counter a (class, outcome) of one interface has.
+    pub const COUNTER_ROWS: &str = "COUNTER_ROWS";
+    /// How many counters of one interface are in use.
+    pub const COUNTERS_USED: &str = "COUNTERS_USED";
+    /// Maps that each interface has for itself.
+    pub const PER_INTERFACE: [&str; 3] = [COUNTERS, COUNTER_ROWS, COUNTERS_USED];
+
+    /// What happened to the last packet; `explain` only.
+    pub const TRACE: &str = "TRACE";
+
+    /// Constant, u32: the stable index of the interface.
+    pub const INTERFACE_ID: &str = "INTERFACE_ID";
+    /// Constant, u32: 1 where each packet's [`super::Trace`] is written.
+    pub const TRACING: &str = "TRACING";
+    /// Constant, u64: the length of a tick, in the unit of [`crate::bucket`].
+    pub const TICK: &str = "TICK";
+}

@@ -1,0 +1,16 @@
+//! What the kernel program and user space agree on.
+//!
+//! Everything here is `no_std`, knows no map, no clock and no aya, and is the same source on both
+//! sides: the parser that runs at line rate is the one that `cargo test` and Miri run. The order of
+//! the modules is the order in which a frame meets them.
+
+#![cfg_attr(not(test), no_std)]
+
+pub mod abi;
+pub mod bucket;
+pub mod classify;
+pub mod cursor;
+pub mod parse;
+pub mod validate;
+pub mod verdict;
+pub mod wire;

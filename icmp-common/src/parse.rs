@@ -1,0 +1,305 @@
+//! Frame to [`Packet`]: composes [`crate::wire`], and gathers what is wrong on the way.
+//!
+//! What isn't ours leaves at once, before anything of it is judged. What is ours is read as far as
+//! it can be, even where something is already wrong with it: the faults are a set, so that a policy
+//! may look away from one of them, and `explain` can say all.
+
+use crate::abi::{checksum, family, fragment};
+use crate::classify::{INFO_MIN_LENGTH, TYPE_INFO};
+use crate::cursor::Cursor;
+use crate::verdict::Reason;
+use crate::wire::{
+    checksum::pseudo_header,
+    ethernet, igmp, ipv4, ipv6,
+    ipv6::{Address, Chain},
+    mld::{self, Records},
+};
+use core::hint::black_box;
+
+/// A frame, wherever its octets lie: a slice on the host, the linear area and the fragments of an
+/// XDP buffer in the kernel.
+pub trait Frame {
+    /// The part that can be read directly, from the link-layer header on.
+    fn cursor(&self) -> Cursor<'_>;
+    /// Whether the whole frame has at least this many octets.
+    fn holds(&self, octets: u32) -> bool;
+    /// The one's complement sum of `length` octets from `offset` of the whole frame, in the
+    /// machine's order; `None` where the frame doesn't have them. `offset` and `length` are below
+    /// 2^17.
+    fn sum(&self, offset: u32, length: u32) -> Option<u64>;
+    /// Zero; in the kernel, one that the verifier doesn't know to be zero: see [`Packet::fault`].
+    fn zero(&self) -> u32 {
+        0
+    }
+    /// Walks the IPv6 extension headers at `offset`: see [`ipv6::walk`].
+    fn extension_headers(&self, offset: u32, next_header: u8) -> Chain {
+        ipv6::walk(self.cursor().skip(offset), next_header)
+    }
+    /// Walks the group records of the report at `offset`: see [`mld::records`].
+    fn records(&self, offset: u32, length: u32, address: u32) -> Records {
+        mld::records(self.cursor().skip(offset), length, address)
+    }
+}
+
+impl Frame for [u8] {
+    fn cursor(&self) -> Cursor<'_> {
+        Cursor::new(self)
+    }
+
+    fn holds(&self, octets: u32) -> bool {
+        self.len() >= octets as usize
+    }
+
+    fn sum(&self, offset: u32, length: u32) -> Option<u64> {
+        let octets = self.get(offset as usize..)?.get(..length as usize)?;
+        Some(crate::wire::checksum::sum(octets))
+    }
+}
+
+/// A packet of ours, as far as it could be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet {
+    /// One of [`family`], not `NONE`.
+    pub family: u8,
+    /// One of [`fragment`].
+    pub fragment: u8,
+    /// Whether type and code were read.
+    pub has_type: bool,
+    /// The type.
+    pub ty: u8,
+    /// The code: 0 for IGMP but in version 0.
+    pub code: u8,
+    /// One of [`checksum`].
+    pub checksum: u8,
+    /// Where the message begins in the frame.
+    pub offset: u32,
+    /// The octets of the message, by the lengths that IP states; of a fragment, its part.
+    pub length: u32,
+    /// What the pseudo-header adds to the message's sum; 0 for IPv4.
+    pub pseudo: u64,
+    /// The source; IPv4 in mapped form.
+    pub source: Address,
+    /// The destination; IPv4 in mapped form.
+    pub destination: Address,
+    /// What is wrong with it: [`Reason::bit`]s.
+    pub faults: u32,
+    /// [`Frame::zero`].
+    pub zero: u32,
+}
+
+impl Packet {
+    /// Notes a fault.
+    ///
+    /// The verifier follows constants: each of the hundreds of sets that the paths through parser
+    /// and checks can end in would be a state of its own to it, and all that follows verified again
+    /// for each. With a zero that it doesn't know mixed in, a set is a set.
+    #[inline(always)]
+    pub const fn fault(&mut self, reason: Reason) {
+        self.faults |= reason.bit() ^ self.zero;
+    }
+
+    /// The index of its type in the tables kept by family and type.
+    ///
+    /// Opaque to the compiler: it knows that the family is one of three and takes away the bound
+    /// check that the verifier needs (`R3 min value is outside of the allowed memory range`).
+    #[must_use]
+    #[inline(always)]
+    pub fn type_index(&self) -> usize {
+        black_box((self.family as usize).wrapping_sub(1) * 256 + self.ty as usize)
+    }
+
+    /// The packed facts of its type: see [`TYPE_INFO`].
+    #[must_use]
+    #[inline(always)]
+    pub fn type_info(&self) -> u8 {
+        TYPE_INFO.get(self.type_index()).copied().unwrap_or(0)
+    }
+
+    /// Whether it is a whole message whose header was read.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_whole(&self) -> bool {
+        self.has_type && self.fragment == fragment::NONE
+    }
+}
+
+/// Reads a frame. `Err` is the reason why it isn't ours.
+///
+/// # Errors
+/// [`Reason::NOT_ICMP`] and [`Reason::VLAN_TAGS_BEYOND_BOUND`]: the frame is to be passed.
+#[inline(always)]
+pub fn parse<F: Frame + ?Sized>(frame: &F) -> Result<Packet, Reason> {
+    let mut cursor = frame.cursor();
+    let Some(ethernet) = ethernet::take(&mut cursor) else { return Err(Reason::NOT_ICMP) };
+    match ethernet.ether_type {
+        ethernet::IPV4 => parse_ipv4(frame, cursor, ethernet.length),
+        ethernet::IPV6 => parse_ipv6(frame, cursor, ethernet.length),
+        _ if ethernet::beyond_bound(ethernet) => Err(Reason::VLAN_TAGS_BEYOND_BOUND),
+        _ => Err(Reason::NOT_ICMP),
+    }
+}
+
+#[inline(always)]
+fn parse_ipv4<F: Frame + ?Sized>(
+    frame: &F,
+    mut cursor: Cursor<'_>,
+    start: u32,
+) -> Result<Packet, Reason> {
+    // A frame that ends before its protocol field can't be told to be ours.
+    let Some(ip) = ipv4::take(&mut cursor) else { return Err(Reason::NOT_ICMP) };
+    let family = match ip.protocol {
+        ipv4::PROTOCOL_ICMP => family::ICMPV4,
+        ipv4::PROTOCOL_IGMP => family::IGMP,
+        _ => return Err(Reason::NOT_ICMP),
+    };
+    let mut packet = Packet {
+        family,
+        fragment: fragment::NONE,
+        has_type: false,
+        ty: 0,
+        code: 0,
+        checksum: checksum::ABSENT,
+        offset: start + ip.header_length,
+        length: ip.total_length.wrapping_sub(ip.header_length),
+        pseudo: 0,
+        source: Address::mapped(ip.source),
+        destination: Address::mapped(ip.destination),
+        faults: frame.zero(),
+        zero: frame.zero(),
+    };
+    if ip.version != 4 {
+        packet.fault(Reason::IP_VERSION);
+    }
+    if ip.header_length < ipv4::MIN_HEADER {
+        packet.fault(Reason::IP_HEADER_LENGTH);
+        return Ok(packet);
+    }
+    if ip.total_length < ip.header_length {
+        packet.fault(Reason::IP_TOTAL_LENGTH);
+        return Ok(packet);
+    }
+    if !frame.holds(start + ip.total_length) {
+        packet.fault(Reason::IP_TOTAL_LENGTH);
+    }
+    let sum = if ip.header_length == ipv4::MIN_HEADER {
+        Some(ip.sum)
+    } else {
+        frame.sum(start, ip.header_length)
+    };
+    if !sum.is_some_and(crate::wire::checksum::verifies) {
+        packet.fault(Reason::IP_BAD_CHECKSUM);
+    }
+    if ip.fragment_offset != 0 {
+        packet.fragment = fragment::LATER;
+        return Ok(packet);
+    }
+    if ip.more_fragments {
+        packet.fragment = fragment::FIRST;
+    }
+    parse_message(frame, &mut packet);
+    Ok(packet)
+}
+
+#[inline(always)]
+fn parse_ipv6<F: Frame + ?Sized>(
+    frame: &F,
+    mut cursor: Cursor<'_>,
+    start: u32,
+) -> Result<Packet, Reason> {
+    let Some(ip) = ipv6::take(&mut cursor) else { return Err(Reason::NOT_ICMP) };
+    let chain = if ipv6::is_extension(ip.next_header) {
+        frame.extension_headers(start + ipv6::HEADER, ip.next_header)
+    } else {
+        Chain::none(ip.next_header)
+    };
+    let mut packet = Packet {
+        family: family::ICMPV6,
+        fragment: fragment::NONE,
+        has_type: false,
+        ty: 0,
+        code: 0,
+        checksum: checksum::ABSENT,
+        offset: start + ipv6::HEADER + chain.length,
+        length: ip.payload_length.wrapping_sub(chain.length),
+        pseudo: 0,
+        source: ip.source,
+        destination: ip.destination,
+        faults: frame.zero(),
+        zero: frame.zero(),
+    };
+    match chain.end {
+        // RFC 7112: a first fragment has the whole chain, whatever it ends in.
+        ipv6::End::Cut if chain.first_fragment => {
+            packet.fragment = fragment::FIRST;
+            packet.fault(Reason::FIRST_FRAGMENT_INCOMPLETE);
+            return Ok(packet);
+        }
+        ipv6::End::BeyondBound => {
+            packet.fault(Reason::EXTENSION_HEADERS_BEYOND_BOUND);
+            return Ok(packet);
+        }
+        _ if chain.next_header != ipv6::ICMPV6 => return Err(Reason::NOT_ICMP),
+        ipv6::End::Cut => return Err(Reason::NOT_ICMP),
+        ipv6::End::LaterFragment => packet.fragment = fragment::LATER,
+        ipv6::End::UpperLayer if chain.first_fragment => packet.fragment = fragment::FIRST,
+        ipv6::End::UpperLayer => {}
+    }
+    if ip.version != 6 {
+        packet.fault(Reason::IP_VERSION);
+    }
+    if ip.payload_length < chain.length {
+        packet.fault(Reason::IPV6_PAYLOAD_LENGTH);
+        return Ok(packet);
+    }
+    if !frame.holds(start + ipv6::HEADER + ip.payload_length) {
+        packet.fault(Reason::IPV6_PAYLOAD_LENGTH);
+    }
+    if packet.fragment == fragment::LATER {
+        return Ok(packet);
+    }
+    if chain.opaque_route {
+        packet.checksum = checksum::UNVERIFIED;
+    }
+    let destination = match chain.final_destination {
+        None => Some(ip.destination),
+        Some(at) => {
+            let at = frame.cursor().skip(start + ipv6::HEADER + at);
+            { at }.take::<[u8; 16]>().map(Address::new)
+        }
+    };
+    let Some(destination) = destination else {
+        // Cut within the chain: the lengths are already found to disagree.
+        return Ok(packet);
+    };
+    packet.pseudo =
+        ip.source.sum() + destination.sum() + pseudo_header(packet.length, ipv6::ICMPV6);
+    parse_message(frame, &mut packet);
+    if packet.fragment == fragment::FIRST
+        && packet.length < u32::from(packet.type_info() & INFO_MIN_LENGTH).clamp(4, 8)
+    {
+        packet.fault(Reason::FIRST_FRAGMENT_INCOMPLETE);
+    }
+    Ok(packet)
+}
+
+/// Reads type and code, which every message of the three families begins with.
+#[inline(always)]
+fn parse_message<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) {
+    if packet.length < 4 {
+        packet.fault(Reason::MESSAGE_TOO_SHORT);
+        return;
+    }
+    let Some([ty, second, _, _]) = frame.cursor().skip(packet.offset).take::<[u8; 4]>() else {
+        // The lengths are already found to disagree, unless the header lies in a fragment of the
+        // XDP buffer, behind more extension headers than the linear area holds.
+        if packet.family == family::ICMPV6 {
+            packet.fault(Reason::EXTENSION_HEADERS_BEYOND_BOUND);
+        } else {
+            packet.fault(Reason::IP_TOTAL_LENGTH);
+        }
+        return;
+    };
+    packet.has_type = true;
+    packet.ty = ty;
+    packet.code = if packet.family == family::IGMP { igmp::code(ty, second) } else { second };
+}

@@ -1,0 +1,128 @@
+//! Whether a packet can be what it says: checks that hold before any rule is asked.
+//!
+//! Here is what the message alone tells. What needs the machine's state (its broadcast addresses,
+//! its routes, its sockets) is asked in the kernel program.
+
+use crate::abi::{checksum, family, fragment};
+use crate::classify::{INFO_ERROR, INFO_MIN_LENGTH};
+use crate::parse::{Frame, Packet};
+use crate::verdict::Reason;
+use crate::wire::{checksum::verifies, igmp, ipv4, mld};
+
+/// Finds the faults of a parsed packet, and what its checksum is.
+#[inline(always)]
+pub fn validate<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) {
+    if !packet.has_type {
+        return;
+    }
+    let info = packet.type_info();
+    if info & INFO_ERROR != 0 {
+        addresses_of_error(packet);
+    }
+    if packet.fragment != fragment::NONE {
+        packet.checksum = checksum::UNVERIFIED;
+        return;
+    }
+    if packet.length < u32::from(info & INFO_MIN_LENGTH) {
+        packet.fault(Reason::MESSAGE_TOO_SHORT);
+    }
+    verify_checksum(frame, packet);
+    match (packet.family, packet.ty) {
+        (family::IGMP, igmp::QUERY) => {
+            let (count_at, sources_at) = igmp::QUERY_SOURCES;
+            if packet.length > igmp::QUERY_V2_LENGTH && packet.length < igmp::QUERY_V3_LENGTH {
+                packet.fault(Reason::MESSAGE_LENGTH);
+            } else if packet.length >= igmp::QUERY_V3_LENGTH {
+                sources(frame, packet, count_at, sources_at, igmp::ADDRESS);
+            }
+        }
+        (family::ICMPV6, mld::QUERY) => {
+            let (count_at, sources_at) = mld::QUERY_SOURCES;
+            if packet.length > mld::QUERY_V1_LENGTH && packet.length < mld::QUERY_V2_LENGTH {
+                packet.fault(Reason::MESSAGE_LENGTH);
+            } else if packet.length >= mld::QUERY_V2_LENGTH {
+                sources(frame, packet, count_at, sources_at, mld::ADDRESS);
+            }
+        }
+        (family::IGMP, igmp::REPORT_V3) => {
+            report(frame, packet, igmp::ADDRESS);
+        }
+        (family::ICMPV6, mld::REPORT_V2) => {
+            report(frame, packet, mld::ADDRESS);
+        }
+        _ => {}
+    }
+}
+
+#[inline(always)]
+fn verify_checksum<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) {
+    if packet.checksum == checksum::UNVERIFIED {
+        return;
+    }
+    // Where the frame doesn't have the whole message, the lengths disagree, which has its own
+    // reason; there is then nothing to verify.
+    let Some(sum) = frame.sum(packet.offset, packet.length) else { return };
+    if verifies(sum + packet.pseudo) {
+        packet.checksum = checksum::GOOD;
+    } else {
+        packet.checksum = checksum::BAD;
+        packet.fault(Reason::BAD_CHECKSUM);
+    }
+}
+
+/// V1: who can neither send nor be sent an error (RFC 1122 3.2.2, RFC 4443 2.2, 2.4).
+///
+/// Which other addresses are broadcasts, the routing table knows: the kernel program asks it.
+#[inline(always)]
+fn addresses_of_error(packet: &mut Packet) {
+    let (source, destination) = if packet.family == family::ICMPV6 {
+        (packet.source.is_not_a_host(), packet.destination.is_multicast())
+    } else {
+        let (s, d) = (packet.source.v4(), packet.destination.v4());
+        (ipv4::is_not_a_host(s), ipv4::is_multicast(d) || ipv4::is_limited_broadcast(d))
+    };
+    if source {
+        packet.fault(Reason::ERROR_SOURCE);
+    }
+    if destination {
+        packet.fault(Reason::ERROR_DESTINATION);
+    }
+}
+
+/// Whether the sources that a query counts lie within it (RFC 9776 4.1.8, RFC 9777 5.1.10).
+#[inline(always)]
+fn sources<F: Frame + ?Sized>(
+    frame: &F,
+    packet: &mut Packet,
+    count_at: u32,
+    sources_at: u32,
+    address: u32,
+) {
+    if let Some(n) = count(frame, packet, count_at)
+        && sources_at + u32::from(n) * address > packet.length
+    {
+        packet.fault(Reason::RECORDS_OVERRUN);
+    }
+}
+
+#[inline(always)]
+fn report<F: Frame + ?Sized>(frame: &F, packet: &mut Packet, address: u32) {
+    if packet.length < mld::REPORT_RECORDS {
+        return;
+    }
+    match frame.records(packet.offset, packet.length, address) {
+        mld::Records::Within => {}
+        mld::Records::Overrun => packet.fault(Reason::RECORDS_OVERRUN),
+        mld::Records::BeyondBound => packet.fault(Reason::RECORDS_BEYOND_BOUND),
+    }
+}
+
+/// A big-endian count within the message; `None` where the message, or the frame, ends before it,
+/// which other checks have found.
+#[inline(always)]
+fn count<F: Frame + ?Sized>(frame: &F, packet: &Packet, at: u32) -> Option<u16> {
+    if packet.length < at + 2 {
+        return None;
+    }
+    frame.cursor().skip(packet.offset).skip(at).take::<[u8; 2]>().map(u16::from_be_bytes)
+}

@@ -1,0 +1,280 @@
+//! What becomes of a packet, and why: one table for map, metric and command line.
+//!
+//! A *verdict* is what the hook does with the frame; a *reason* says why. A reason fixes the
+//! verdict that it leads to when enforced; in `observe` mode the verdict is [`Verdict::Pass`] and
+//! the reason stays what it would have been. The index of a reason is part of the map schema
+//! ([`crate::abi::SCHEMA`]): append, never reorder.
+//!
+//! Reasons below [`FAULTS`] are *faults*: what parsing and validation find wrong. They are
+//! gathered as a bit set, so that a policy can switch each off by name and the first that is left,
+//! in the order of the pipeline, names the verdict.
+
+/// What the hook does with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Verdict {
+    /// The frame goes on to the stack.
+    Pass = 0,
+    /// The frame is discarded.
+    Drop = 1,
+    /// The hook answered in the frame's place and sent it back.
+    Tx = 2,
+}
+
+impl Verdict {
+    /// The label used in metrics, JSON and tables.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+            Self::Tx => "tx",
+        }
+    }
+}
+
+/// Whether a verdict was carried out, or only noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Mode {
+    /// The verdict was carried out.
+    Enforce = 0,
+    /// The packet passed; the reason is what it would have had.
+    Observe = 1,
+}
+
+impl Mode {
+    /// The label used in metrics and JSON.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+}
+
+/// How many bits of a fault set are in use: every reason below this index is a fault.
+pub const FAULTS: u8 = 32;
+
+/// How many reasons the maps have room for.
+pub const REASONS: usize = 64;
+
+/// Why a packet has its verdict: an index into [`TABLE`].
+///
+/// A newtype and not an enum, because it is read back from maps, where any octet can stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Reason(pub u8);
+
+/// One line of the table of reasons.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The reason.
+    pub reason: Reason,
+    /// Its label: lower case, hyphens.
+    pub label: &'static str,
+    /// What is done when it is enforced.
+    pub verdict: Verdict,
+    /// The rows of the specification it serves.
+    pub row: &'static str,
+    /// What it means, for `icmpgate reasons`.
+    pub meaning: &'static str,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $index:literal, $label:literal, $verdict:ident, $row:literal, $meaning:literal;)+) => {
+        impl Reason {
+            $(
+                #[doc = $meaning]
+                pub const $name: Self = Self($index);
+            )+
+        }
+
+        /// Every reason, in the order of its index.
+        pub const TABLE: &[Entry] = &[
+            $(Entry { reason: Reason::$name, label: $label, verdict: Verdict::$verdict, row: $row, meaning: $meaning },)+
+        ];
+    };
+}
+
+reasons! {
+    IP_VERSION = 0, "ip-version", Drop, "V1 W2", "The IP version field disagrees with the EtherType.";
+    IP_HEADER_LENGTH = 1, "ip-header-length", Drop, "V1 W2", "The IPv4 header length is below 20 octets or runs past the packet.";
+    IP_TOTAL_LENGTH = 2, "ip-total-length", Drop, "V1 W2", "The IPv4 total length is below the header or beyond the frame.";
+    IP_BAD_CHECKSUM = 3, "ip-bad-checksum", Drop, "V1 W2", "The IPv4 header checksum does not verify.";
+    IPV6_PAYLOAD_LENGTH = 4, "ipv6-payload-length", Drop, "V1 W3", "The IPv6 payload length is shorter than the extension headers or beyond the frame.";
+    EXTENSION_HEADERS_BEYOND_BOUND = 5, "extension-headers-beyond-bound", Drop, "W3", "More IPv6 extension headers than are walked; what is behind them is unknown.";
+    FIRST_FRAGMENT_INCOMPLETE = 6, "first-fragment-incomplete", Drop, "W4", "An IPv6 first fragment without its full header chain (RFC 7112).";
+    MESSAGE_TOO_SHORT = 7, "message-too-short", Drop, "V1 W5", "The message is shorter than its type requires.";
+    MESSAGE_LENGTH = 8, "message-length", Drop, "V1 W8", "The length of the message is none that its type may have.";
+    BAD_CHECKSUM = 9, "bad-checksum", Drop, "V1 W10", "The checksum over the whole message does not verify.";
+    RECORDS_OVERRUN = 10, "records-overrun", Drop, "V1 W8 W9", "Group records or sources run past the end of the message.";
+    RECORDS_BEYOND_BOUND = 11, "records-beyond-bound", Drop, "W8 W9", "More group records than are walked.";
+    ERROR_SOURCE = 12, "error-source", Drop, "V1", "An error whose source is loopback, multicast, broadcast, zero or class E.";
+    ERROR_DESTINATION = 13, "error-destination", Drop, "V1", "An error sent to a multicast or broadcast address.";
+    NOT_ICMP = 32, "not-icmp", Pass, "W1", "Neither ICMP, ICMPv6 nor IGMP: passed untouched.";
+    VLAN_TAGS_BEYOND_BOUND = 33, "vlan-tags-beyond-bound", Pass, "W1", "More than two VLAN tags; what is behind them is unknown.";
+    ACCEPTED = 34, "accepted", Pass, "P2", "A rule passes it.";
+    DENIED = 35, "denied", Drop, "P2", "A rule drops it.";
+    WITHIN_LIMIT = 36, "within-limit", Pass, "P2 L1", "A rule limits it, and it is within the limit.";
+    OVER_LIMIT = 37, "over-limit", Drop, "P2 L1", "A rule limits it, and it is beyond the limit.";
+    REDIRECT_UNVERIFIED = 38, "redirect-unverified", Drop, "V5", "A redirect that could not be held against the routes in use.";
+    INTERNAL_ERROR = 39, "internal-error", Pass, "-", "A map operation failed that cannot fail; the packet is passed and counted. Please report it.";
+    NOT_RUNNABLE = 40, "not-runnable", Pass, "O5", "Only in explain: the kernel's test run does not take this frame, so no verdict is known.";
+}
+
+impl Reason {
+    /// The line of the table, or `None` for an index that no reason has.
+    #[must_use]
+    pub fn entry(self) -> Option<&'static Entry> {
+        TABLE.iter().find(|e| e.reason == self)
+    }
+
+    /// The label, or `unknown` for an index that no reason has.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        self.entry().map_or("unknown", |e| e.label)
+    }
+
+    /// The reason with this label.
+    #[must_use]
+    pub fn from_label(label: &str) -> Option<Self> {
+        TABLE.iter().find(|e| e.label == label).map(|e| e.reason)
+    }
+
+    /// Whether this is something that parsing or validation found wrong, and so can be set to
+    /// `enforce`, `observe` or `off` under `[checks]`.
+    #[must_use]
+    pub const fn is_fault(self) -> bool {
+        self.0 < FAULTS
+    }
+
+    /// The bit of this fault in a fault set; 0 where it is none.
+    #[must_use]
+    #[inline(always)]
+    pub const fn bit(self) -> u32 {
+        if self.0 < FAULTS { 1 << self.0 } else { 0 }
+    }
+
+    /// The first fault of a set, in the order of the pipeline. The set must not be empty.
+    #[must_use]
+    #[inline(always)]
+    pub const fn first(faults: u32) -> Self {
+        Self(faults.trailing_zeros() as u8)
+    }
+}
+
+/// Which reasons, when enforced, drop the packet: bit by index.
+///
+/// The kernel side asks this instead of walking [`TABLE`].
+pub const DROPS: u64 = {
+    let mut mask = 0;
+    let mut i = 0;
+    while i < TABLE.len() {
+        if let Verdict::Drop = TABLE[i].verdict {
+            mask |= 1 << TABLE[i].reason.0;
+        }
+        i += 1;
+    }
+    mask
+};
+
+/// What a counter counts beside its class: a reason and a mode, packed as an index below
+/// [`OUTCOMES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Outcome(pub u8);
+
+/// How many outcomes there are room for.
+pub const OUTCOMES: usize = REASONS * 2;
+
+impl Outcome {
+    /// The outcome of a reason in a mode.
+    #[must_use]
+    #[inline(always)]
+    pub const fn new(reason: Reason, mode: Mode) -> Self {
+        Self(((reason.0 << 1) | mode as u8) & (OUTCOMES as u8 - 1))
+    }
+
+    /// The reason.
+    #[must_use]
+    #[inline(always)]
+    pub const fn reason(self) -> Reason {
+        Reason(self.0 >> 1)
+    }
+
+    /// The mode.
+    #[must_use]
+    #[inline(always)]
+    pub const fn mode(self) -> Mode {
+        if self.0 & 1 == 0 { Mode::Enforce } else { Mode::Observe }
+    }
+
+    /// What is done with the packet.
+    #[must_use]
+    #[inline(always)]
+    pub const fn verdict(self) -> Verdict {
+        if self.0 & 1 == 0 && DROPS >> (self.0 >> 1) & 1 == 1 {
+            Verdict::Drop
+        } else {
+            Verdict::Pass
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_and_indices_are_unique_and_fit() {
+        for (i, a) in TABLE.iter().enumerate() {
+            assert!(usize::from(a.reason.0) < REASONS, "{}", a.label);
+            assert_eq!(Reason::from_label(a.label), Some(a.reason));
+            assert!(
+                a.label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            );
+            assert!(a.meaning.ends_with('.'), "{}", a.label);
+            for b in &TABLE[i + 1..] {
+                assert!(a.reason < b.reason, "{} before {}", a.label, b.label);
+                assert_ne!(a.label, b.label);
+            }
+        }
+    }
+
+    #[test]
+    fn a_fault_always_drops_when_enforced_and_passes_when_observed() {
+        for e in TABLE.iter().filter(|e| e.reason.is_fault()) {
+            assert_eq!(
+                Outcome::new(e.reason, Mode::Enforce).verdict(),
+                Verdict::Drop,
+                "{}",
+                e.label
+            );
+            assert_eq!(
+                Outcome::new(e.reason, Mode::Observe).verdict(),
+                Verdict::Pass,
+                "{}",
+                e.label
+            );
+        }
+    }
+
+    #[test]
+    fn an_outcome_gives_back_what_it_was_made_of() {
+        for e in TABLE {
+            for mode in [Mode::Enforce, Mode::Observe] {
+                let o = Outcome::new(e.reason, mode);
+                assert_eq!((o.reason(), o.mode()), (e.reason, mode));
+                assert!(usize::from(o.0) < OUTCOMES);
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_fault_is_the_one_found_earliest() {
+        let set = Reason::BAD_CHECKSUM.bit() | Reason::IP_TOTAL_LENGTH.bit();
+        assert_eq!(Reason::first(set), Reason::IP_TOTAL_LENGTH);
+    }
+}

@@ -1,0 +1,91 @@
+//! The Internet checksum (RFC 1071), as a sum that both sides can continue.
+//!
+//! Sums are kept in the machine's byte order: the one's complement sum doesn't care, as long as
+//! every part is loaded alike (RFC 1071 section 2(B)). A message with its checksum in place
+//! verifies where the folded sum is 0xffff.
+
+/// Folds a sum of 16- or 32-bit words to 16 bits.
+#[must_use]
+#[inline(always)]
+pub const fn fold(sum: u64) -> u16 {
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    sum as u16
+}
+
+/// Whether a sum over a message, its checksum field included, is that of a good one.
+#[must_use]
+#[inline(always)]
+pub const fn verifies(sum: u64) -> bool {
+    fold(sum) == 0xffff
+}
+
+/// What the IPv6 pseudo-header adds to the two addresses: the upper-layer length and
+/// next header (RFC 8200 section 8.1).
+#[must_use]
+#[inline(always)]
+pub const fn pseudo_header(length: u32, next_header: u8) -> u64 {
+    length.to_be() as u64 + (next_header as u32).to_be() as u64
+}
+
+/// Sums octets, as 32-bit words in the machine's order; an odd end is padded with zeros.
+#[must_use]
+pub fn sum(octets: &[u8]) -> u64 {
+    let mut words = octets.chunks_exact(4);
+    let mut sum = 0u64;
+    for w in &mut words {
+        sum += u64::from(u32::from_ne_bytes([w[0], w[1], w[2], w[3]]));
+    }
+    let mut last = [0u8; 4];
+    let rest = words.remainder();
+    last[..rest.len()].copy_from_slice(rest);
+    sum + u64::from(u32::from_ne_bytes(last))
+}
+
+/// The checksum field that makes a message verify, given its sum with the field zero: in the
+/// machine's order, to be stored as it is.
+#[must_use]
+#[inline(always)]
+pub const fn finish(sum: u64) -> u16 {
+    !fold(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RFC 1071 section 3.
+    #[test]
+    fn the_rfc_example() {
+        let sum = sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
+        assert_eq!(u16::from_be(fold(sum)), 0xddf2);
+    }
+
+    #[test]
+    fn what_finish_makes_verifies_at_every_length() {
+        let octets: [u8; 64] = core::array::from_fn(|i| (i * 37 + 11) as u8);
+        for n in 2..=64 {
+            let mut m = octets[..n].to_vec();
+            m[0] = 0;
+            m[1] = 0;
+            let field = finish(sum(&m));
+            m[..2].copy_from_slice(&field.to_ne_bytes());
+            assert!(verifies(sum(&m)), "{n}");
+            for bit in 0..n * 8 {
+                m[bit / 8] ^= 1 << (bit % 8);
+                assert!(!verifies(sum(&m)), "{n} octets, bit {bit}");
+                m[bit / 8] ^= 1 << (bit % 8);
+            }
+        }
+    }
+
+    #[test]
+    fn folding_loses_no_carry() {
+        assert_eq!(fold(0xffff_ffff_ffff_ffff), 0xffff);
+        assert_eq!(fold(0x1_0000_0000), 1);
+        assert_eq!(fold(0xffff_0001), 1);
+        assert_eq!(fold(0), 0);
+    }
+}

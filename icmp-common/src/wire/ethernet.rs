@@ -1,0 +1,62 @@
+//! Ethernet II with up to two VLAN tags (IEEE 802.1Q, 802.1ad).
+
+use crate::cursor::Cursor;
+use network_types::eth::EthHdr;
+
+/// IPv4.
+pub const IPV4: u16 = 0x0800;
+/// IPv6.
+pub const IPV6: u16 = 0x86dd;
+/// A customer VLAN tag (IEEE 802.1Q).
+pub const C_TAG: u16 = 0x8100;
+/// A service VLAN tag (IEEE 802.1ad).
+pub const S_TAG: u16 = 0x88a8;
+/// How many tags are looked behind.
+pub const MAX_TAGS: u32 = 2;
+/// The least that a frame has: two addresses and an EtherType.
+pub const HEADER: u32 = 14;
+/// A tag's length.
+pub const TAG: u32 = 4;
+
+/// What the link-layer header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ethernet {
+    /// The EtherType behind the tags, in host order.
+    pub ether_type: u16,
+    /// The octets of header and tags.
+    pub length: u32,
+}
+
+#[inline(always)]
+const fn is_tag(ether_type: u16) -> bool {
+    ether_type == C_TAG || ether_type == S_TAG
+}
+
+/// Reads the link-layer header; where [`Ethernet::ether_type`] is still a tag, there were more
+/// than [`MAX_TAGS`]. `None` where the frame ends first.
+#[inline(always)]
+pub fn take(cursor: &mut Cursor<'_>) -> Option<Ethernet> {
+    let header = cursor.take::<EthHdr>()?;
+    let mut ethernet = Ethernet { ether_type: u16::from_be(header.ether_type), length: HEADER };
+    // Unrolled by hand: the offset behind it is then one of three constants to the verifier.
+    if is_tag(ethernet.ether_type) {
+        ethernet = tag(cursor, ethernet)?;
+        if is_tag(ethernet.ether_type) {
+            ethernet = tag(cursor, ethernet)?;
+        }
+    }
+    Some(ethernet)
+}
+
+#[inline(always)]
+fn tag(cursor: &mut Cursor<'_>, before: Ethernet) -> Option<Ethernet> {
+    let [_, _, a, b] = cursor.take::<[u8; 4]>()?;
+    Some(Ethernet { ether_type: u16::from_be_bytes([a, b]), length: before.length + TAG })
+}
+
+/// Whether a read header still ends in a tag: more than [`MAX_TAGS`].
+#[must_use]
+#[inline(always)]
+pub const fn beyond_bound(ethernet: Ethernet) -> bool {
+    is_tag(ethernet.ether_type)
+}

@@ -1,0 +1,37 @@
+//! IGMP, versions 0 (RFC 988), 1 (RFC 1112), 2 (RFC 2236) and 3 (RFC 9776), straight on IP.
+
+/// A membership query, of any version.
+pub const QUERY: u8 = 0x11;
+/// A version 3 report.
+pub const REPORT_V3: u8 = 0x22;
+/// The highest type of version 0, which is the only one whose second octet is a code.
+pub const VERSION_0_LAST: u8 = 8;
+/// A version 1 or 2 query has this length, to the octet (RFC 9776 7.1).
+pub const QUERY_V2_LENGTH: u32 = 8;
+/// A version 3 query has at least this length.
+pub const QUERY_V3_LENGTH: u32 = 12;
+/// Where a version 3 query's number of sources stands, and where they begin.
+pub const QUERY_SOURCES: (u32, u32) = (10, 12);
+
+/// The code that a message is classified by: 0 but for version 0 (RFC 988), where the second octet
+/// is a code. Later versions use it for the maximum response time, or not at all.
+#[must_use]
+#[inline(always)]
+pub const fn code(ty: u8, second: u8) -> u8 {
+    if ty >= 1 && ty <= VERSION_0_LAST { second } else { 0 }
+}
+
+/// The version of a query, from its length and maximum response code (RFC 9776 7.1). `None` where
+/// its length is none that a query may have.
+#[must_use]
+pub const fn query_version(length: u32, max_response_code: u8) -> Option<u8> {
+    match length {
+        QUERY_V2_LENGTH if max_response_code == 0 => Some(1),
+        QUERY_V2_LENGTH => Some(2),
+        QUERY_V3_LENGTH.. => Some(3),
+        _ => None,
+    }
+}
+
+/// The octets of a group record's source address.
+pub const ADDRESS: u32 = 4;

@@ -1,0 +1,81 @@
+//! IPv4 (RFC 791): what is read of its header, and which addresses are a single host's.
+
+use crate::cursor::Cursor;
+use network_types::ip::Ipv4Hdr;
+
+/// The header without options.
+pub const MIN_HEADER: u32 = 20;
+/// ICMP (RFC 792).
+pub const PROTOCOL_ICMP: u8 = 1;
+/// IGMP (RFC 1112, 2236, 9776): straight on IP.
+pub const PROTOCOL_IGMP: u8 = 2;
+
+/// What is carried on of a header. Lengths are in octets.
+#[derive(Clone, Copy, Debug)]
+pub struct Ipv4 {
+    /// The version field.
+    pub version: u8,
+    /// The header length, options included: 0 to 60.
+    pub header_length: u32,
+    /// The total length field.
+    pub total_length: u32,
+    /// More fragments follow.
+    pub more_fragments: bool,
+    /// The fragment's place, in units of 8 octets.
+    pub fragment_offset: u16,
+    /// The protocol field.
+    pub protocol: u8,
+    /// The source, in host order.
+    pub source: u32,
+    /// The destination, in host order.
+    pub destination: u32,
+    /// The sum of the 20 octets without options, checksum field included.
+    pub sum: u64,
+}
+
+/// Reads a header's first 20 octets. `None` where the frame ends first.
+#[inline(always)]
+pub fn take(cursor: &mut Cursor<'_>) -> Option<Ipv4> {
+    let h = cursor.take::<Ipv4Hdr>()?;
+    let word = |a: u8, b: u8, c: u8, d: u8| u64::from(u32::from_ne_bytes([a, b, c, d]));
+    let sum = word(h.vihl, h.tos, h.tot_len[0], h.tot_len[1])
+        + word(h.id[0], h.id[1], h.frags[0], h.frags[1])
+        + word(h.ttl, h.proto, h.check[0], h.check[1])
+        + u64::from(u32::from_ne_bytes(h.src_addr))
+        + u64::from(u32::from_ne_bytes(h.dst_addr));
+    let frags = u16::from_be_bytes(h.frags);
+    Some(Ipv4 {
+        version: h.vihl >> 4,
+        header_length: u32::from(h.vihl & 0xf) * 4,
+        total_length: u32::from(u16::from_be_bytes(h.tot_len)),
+        more_fragments: frags & 0x2000 != 0,
+        fragment_offset: frags & 0x1fff,
+        protocol: h.proto,
+        source: u32::from_be_bytes(h.src_addr),
+        destination: u32::from_be_bytes(h.dst_addr),
+        sum,
+    })
+}
+
+/// 224.0.0.0/4 (RFC 1112).
+#[must_use]
+#[inline(always)]
+pub const fn is_multicast(address: u32) -> bool {
+    address >> 28 == 0xe
+}
+
+/// The limited broadcast address. What else is a broadcast, the routing table knows.
+#[must_use]
+#[inline(always)]
+pub const fn is_limited_broadcast(address: u32) -> bool {
+    address == u32::MAX
+}
+
+/// Whether an address cannot be a single host's: 0/8, 127/8, multicast, class E, broadcast
+/// (RFC 1122 3.2.1.3, 3.2.2).
+#[must_use]
+#[inline(always)]
+pub const fn is_not_a_host(address: u32) -> bool {
+    let first = address >> 24;
+    first == 0 || first == 127 || first >= 224
+}

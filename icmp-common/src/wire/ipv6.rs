@@ -1,0 +1,272 @@
+//! IPv6 (RFC 8200): the header, and a bounded walk of its extension headers.
+
+use crate::cursor::Cursor;
+use network_types::ip::Ipv6Hdr;
+
+/// The header.
+pub const HEADER: u32 = 40;
+/// How many extension headers are walked. Real packets have at most a handful; RFC 8504 5.3 lets a
+/// host set such a limit, and RFC 8883 names the error for exceeding it.
+pub const MAX_EXTENSION_HEADERS: u32 = 8;
+
+/// Hop-by-hop options (RFC 8200 4.3).
+pub const HOP_BY_HOP: u8 = 0;
+/// Routing (RFC 8200 4.4).
+pub const ROUTING: u8 = 43;
+/// Fragment (RFC 8200 4.5).
+pub const FRAGMENT: u8 = 44;
+/// Authentication (RFC 4302).
+pub const AUTHENTICATION: u8 = 51;
+/// ICMPv6 (RFC 4443).
+pub const ICMPV6: u8 = 58;
+/// Destination options (RFC 8200 4.6).
+pub const DESTINATION_OPTIONS: u8 = 60;
+
+/// An address of either family, as two words in the machine's order, as they lie in the packet.
+///
+/// Words of 8 octets, because with shorter ones the compiler joins stores into keys on the stack
+/// that the verifier refuses (`misaligned stack access`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Address(pub [u64; 2]);
+
+impl Address {
+    /// The address in these octets.
+    #[must_use]
+    #[inline(always)]
+    pub const fn new(o: [u8; 16]) -> Self {
+        Self([
+            u64::from_ne_bytes([o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7]]),
+            u64::from_ne_bytes([o[8], o[9], o[10], o[11], o[12], o[13], o[14], o[15]]),
+        ])
+    }
+
+    /// The IPv4-mapped form (RFC 4291 2.5.5.2) of an IPv4 address in host order: one shape for the
+    /// maps of both families.
+    #[must_use]
+    #[inline(always)]
+    pub const fn mapped(v4: u32) -> Self {
+        Self([0, (0xffff_0000_0000 | v4 as u64).to_be()])
+    }
+
+    /// The IPv4 address, in host order, of a mapped one.
+    #[must_use]
+    #[inline(always)]
+    pub const fn v4(self) -> u32 {
+        u64::from_be(self.0[1]) as u32
+    }
+
+    /// Its octets.
+    #[must_use]
+    #[inline(always)]
+    pub const fn octets(self) -> [u8; 16] {
+        // SAFETY: two words are 16 octets. (Taken apart and joined again, they would be written
+        // octet by octet.)
+        unsafe { core::mem::transmute(self.0) }
+    }
+
+    /// Its contribution to a checksum.
+    #[must_use]
+    #[inline(always)]
+    pub const fn sum(self) -> u64 {
+        (self.0[0] & 0xffff_ffff)
+            + (self.0[0] >> 32)
+            + (self.0[1] & 0xffff_ffff)
+            + (self.0[1] >> 32)
+    }
+
+    /// ff00::/8 (RFC 4291 2.7).
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_multicast(self) -> bool {
+        u64::from_be(self.0[0]) >> 56 == 0xff
+    }
+
+    /// Whether it cannot be a single host's: unspecified, loopback, multicast.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_not_a_host(self) -> bool {
+        self.is_multicast() || (self.0[0] == 0 && u64::from_be(self.0[1]) <= 1)
+    }
+}
+
+/// What is carried on of a header. Lengths are in octets.
+#[derive(Clone, Copy, Debug)]
+pub struct Ipv6 {
+    /// The version field.
+    pub version: u8,
+    /// The payload length field: everything behind the header.
+    pub payload_length: u32,
+    /// The next header field.
+    pub next_header: u8,
+    /// The source.
+    pub source: Address,
+    /// The destination.
+    pub destination: Address,
+}
+
+/// Reads the header. `None` where the frame ends first.
+#[inline(always)]
+pub fn take(cursor: &mut Cursor<'_>) -> Option<Ipv6> {
+    let h = cursor.take::<Ipv6Hdr>()?;
+    Some(Ipv6 {
+        version: h.version(),
+        payload_length: u32::from(u16::from_be_bytes(h.payload_len)),
+        next_header: h.next_hdr,
+        source: Address::new(h.src_addr),
+        destination: Address::new(h.dst_addr),
+    })
+}
+
+/// How a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum End {
+    /// At a header that is none of the extension headers.
+    UpperLayer = 0,
+    /// At a fragment that isn't the first: what is behind is no header.
+    LaterFragment = 1,
+    /// The frame ended within the chain.
+    Cut = 2,
+    /// After [`MAX_EXTENSION_HEADERS`].
+    BeyondBound = 3,
+}
+
+/// What a walk found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// How it ended.
+    pub end: End,
+    /// The next header behind what was walked.
+    pub next_header: u8,
+    /// The octets of extension headers.
+    pub length: u32,
+    /// A first fragment: one with offset 0 that more follow. An atomic fragment (RFC 6946) is
+    /// none.
+    pub first_fragment: bool,
+    /// Where, from the end of the IPv6 header, the address stands that the pseudo-header takes in
+    /// place of the destination (RFC 8200 8.1); `None` where it takes the destination.
+    pub final_destination: Option<u32>,
+    /// A routing header has segments left, and its final destination can't be told.
+    pub opaque_route: bool,
+}
+
+impl Chain {
+    /// The chain of a packet without extension headers.
+    #[must_use]
+    #[inline(always)]
+    pub const fn none(next_header: u8) -> Self {
+        Self {
+            end: End::UpperLayer,
+            next_header,
+            length: 0,
+            first_fragment: false,
+            final_destination: None,
+            opaque_route: false,
+        }
+    }
+
+    /// In one word, as a function of the kernel program can return it: length in bits 0-14 (eight
+    /// headers have at most 16,448 octets), final destination in 16-30 (0 for none: a routing header comes before it), next header in 32-39,
+    /// end in 40-41, first fragment in 42, opaque route in 43.
+    #[must_use]
+    #[inline(always)]
+    pub const fn pack(self) -> u64 {
+        let at = match self.final_destination {
+            Some(at) => at,
+            None => 0,
+        };
+        self.length as u64
+            | (at as u64) << 16
+            | (self.next_header as u64) << 32
+            | (self.end as u64) << 40
+            | (self.first_fragment as u64) << 42
+            | (self.opaque_route as u64) << 43
+    }
+
+    /// The reverse of [`Chain::pack`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn unpack(word: u64) -> Self {
+        let at = (word >> 16 & 0x7fff) as u32;
+        Self {
+            length: (word & 0x7fff) as u32,
+            final_destination: if at == 0 { None } else { Some(at) },
+            next_header: (word >> 32) as u8,
+            end: match word >> 40 & 3 {
+                0 => End::UpperLayer,
+                1 => End::LaterFragment,
+                2 => End::Cut,
+                _ => End::BeyondBound,
+            },
+            first_fragment: word >> 42 & 1 != 0,
+            opaque_route: word >> 43 & 1 != 0,
+        }
+    }
+}
+
+/// Whether a next header is one of those that [`walk`] goes behind.
+#[must_use]
+#[inline(always)]
+pub const fn is_extension(next_header: u8) -> bool {
+    matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
+}
+
+/// Walks the extension headers behind `cursor`.
+#[must_use]
+#[inline(always)]
+pub fn walk(cursor: Cursor<'_>, next_header: u8) -> Chain {
+    let mut chain = Chain::none(next_header);
+    for _ in 0..MAX_EXTENSION_HEADERS {
+        if !is_extension(chain.next_header) {
+            return chain;
+        }
+        let Some(h) = cursor.skip(chain.length).take::<[u8; 8]>() else {
+            chain.end = End::Cut;
+            return chain;
+        };
+        let this = chain.next_header;
+        chain.next_header = h[0];
+        if this == FRAGMENT {
+            // The offset is tested before anything behind it is taken for a header.
+            let field = u16::from_be_bytes([h[2], h[3]]);
+            chain.length += 8;
+            if field & 0xfff8 != 0 {
+                chain.end = End::LaterFragment;
+                return chain;
+            }
+            chain.first_fragment |= field & 1 != 0;
+            continue;
+        }
+        if this == AUTHENTICATION {
+            // RFC 4302 2.2: in units of 4 octets, less 2.
+            chain.length += (u32::from(h[1]) + 2) * 4;
+            continue;
+        }
+        if this == ROUTING && h[3] != 0 {
+            route(&mut chain, h);
+        }
+        chain.length += (u32::from(h[1]) + 1) * 8;
+    }
+    if is_extension(chain.next_header) {
+        chain.end = End::BeyondBound;
+    }
+    chain
+}
+
+/// Finds the final destination of a routing header that has segments left.
+///
+/// Types 0 (RFC 5095, deprecated) and 2 (RFC 6275 6.4) end with it; in type 4 (RFC 8754 2) it is
+/// the first of the list. Type 3 (RFC 6554) compresses its addresses: the checksum is then
+/// unverified.
+#[inline(always)]
+fn route(chain: &mut Chain, h: [u8; 8]) {
+    match h[2] {
+        // Length in units of 8 octets without the first: the last address is 16 octets before the
+        // end.
+        0 | 2 if h[1] >= 2 => {
+            chain.final_destination = Some(chain.length + 8 + (u32::from(h[1]) - 2) * 8);
+        }
+        4 if h[1] >= 2 => chain.final_destination = Some(chain.length + 8),
+        _ => chain.opaque_route = true,
+    }
+}

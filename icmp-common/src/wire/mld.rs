@@ -1,0 +1,87 @@
+//! MLD, versions 1 (RFC 2710) and 2 (RFC 9777), and the walk over group records that it shares
+//! with IGMP version 3.
+
+use crate::cursor::Cursor;
+
+/// A listener query, of any version.
+pub const QUERY: u8 = 130;
+/// A version 2 report.
+pub const REPORT_V2: u8 = 143;
+/// A version 1 query has this length, to the octet (RFC 9777 8.1).
+pub const QUERY_V1_LENGTH: u32 = 24;
+/// A version 2 query has at least this length.
+pub const QUERY_V2_LENGTH: u32 = 28;
+/// Where a version 2 query's number of sources stands, and where they begin.
+pub const QUERY_SOURCES: (u32, u32) = (26, 28);
+/// Where the records of a report begin, here and in IGMP version 3.
+pub const REPORT_RECORDS: u32 = 8;
+/// The octets of an address.
+pub const ADDRESS: u32 = 16;
+
+/// How many records of one report are walked: what a report of least records can hold in an
+/// Ethernet frame of 1,500 octets, and some more.
+pub const MAX_RECORDS: u32 = 192;
+
+/// How far into a message records are walked. The verifier takes packet offsets below 2^16 only, of
+/// which the headers before the message have their part.
+pub const MAX_WALK: u32 = 0x7fff;
+
+/// What a walk over the records of a report found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Records {
+    /// They lie within the message. What is behind them is tolerated (RFC 9776 4.2.11).
+    Within = 0,
+    /// They run past its end.
+    Overrun = 1,
+    /// There are more than [`MAX_RECORDS`], or they lie beyond [`MAX_WALK`] or the readable part of
+    /// the frame.
+    BeyondBound = 2,
+}
+
+impl Records {
+    /// The finding of this number; any unknown one is [`Records::BeyondBound`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn from_raw(raw: u32) -> Self {
+        match raw {
+            0 => Self::Within,
+            1 => Self::Overrun,
+            _ => Self::BeyondBound,
+        }
+    }
+}
+
+/// Walks the records of the report at `message`, which has `length` octets, at least 8.
+///
+/// Reports of both protocols have their number of records in the last two octets of their first 8,
+/// and the records behind. A record is type, auxiliary length in words, number of sources, group,
+/// sources, auxiliary data (RFC 9776 4.2.4, RFC 9777 5.2.4); `address` is the length of group and
+/// source.
+#[must_use]
+#[inline(always)]
+pub fn records(message: Cursor<'_>, length: u32, address: u32) -> Records {
+    let Some([_, _, _, _, _, _, count_high, count_low]) = { message }.take::<[u8; 8]>() else {
+        return Records::BeyondBound;
+    };
+    let count = u32::from(u16::from_be_bytes([count_high, count_low]));
+    let mut at = REPORT_RECORDS;
+    for _ in 0..if count < MAX_RECORDS { count } else { MAX_RECORDS } {
+        if at > MAX_WALK {
+            return Records::BeyondBound;
+        }
+        // A record's own header must lie within the message before it is read.
+        if at + 4 + address > length {
+            return Records::Overrun;
+        }
+        let Some([_, aux, sources_high, sources_low]) = message.skip(at).take::<[u8; 4]>() else {
+            return Records::BeyondBound;
+        };
+        let sources = u32::from(u16::from_be_bytes([sources_high, sources_low]));
+        at += 4 + address + sources * address + u32::from(aux) * 4;
+        if at > length {
+            return Records::Overrun;
+        }
+    }
+    if count > MAX_RECORDS { Records::BeyondBound } else { Records::Within }
+}

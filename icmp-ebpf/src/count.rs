@@ -1,0 +1,73 @@
+//! The one exit: every packet is counted here, once.
+//!
+//! A counter comes into use when its class and outcome are first seen on this interface: the row of
+//! the class then remembers its number. So the counters are dense and bounded, and strangers who
+//! send every type and code there is can't grow them beyond [`COUNTERS`]; what finds none free is
+//! counted in [`COUNTER_OVERFLOW`], never lost.
+
+use crate::{
+    atomic,
+    frame::XdpFrame,
+    maps::{COUNTER_ROWS, COUNTERS as COUNTERS_MAP, COUNTERS_USED, TRACE, TRACING},
+};
+use icmp_common::{
+    abi::{COUNTER_OVERFLOW, COUNTERS, Trace},
+    verdict::{OUTCOMES, Outcome},
+};
+
+/// Counts a packet, and tells the trace of it where there is one.
+#[inline(always)]
+pub fn finish(frame: &XdpFrame<'_>, outcome: Outcome, trace: Trace) {
+    let octets = frame.octets();
+    let number = number(trace.class, outcome);
+    if let Some(counter) = COUNTERS_MAP.get_ptr_mut(number) {
+        // SAFETY: this CPU's own element; no other packet of this hook runs on it meanwhile.
+        unsafe {
+            (*counter).packets += 1;
+            (*counter).octets += octets;
+        }
+    }
+    if TRACING.load() != 0
+        && let Some(slot) = TRACE.get_ptr_mut(0)
+    {
+        // SAFETY: an element of the map; only a test run has it written.
+        unsafe { slot.write(Trace { outcome: outcome.0, ..trace }) };
+    }
+}
+
+/// The counter of a class and an outcome.
+#[inline(always)]
+fn number(class: u16, outcome: Outcome) -> u32 {
+    let Some(row) = COUNTER_ROWS.get_ptr_mut(class.into()) else { return COUNTER_OVERFLOW };
+    let index = usize::from(outcome.0) & (OUTCOMES - 1);
+    // SAFETY: index is below the row's length.
+    let cell = unsafe { (&raw mut (*row).counter).cast::<u32>().add(index) };
+    // SAFETY: as above.
+    match unsafe { atomic::load(cell) } {
+        0 => first_seen(cell),
+        number => number,
+    }
+}
+
+/// Brings a counter into use.
+///
+/// Where two CPUs see the same class and outcome for the first time at once, one of the two numbers
+/// that they take is lost: at most one for each CPU and cell, once.
+#[inline(never)]
+fn first_seen(cell: *mut u32) -> u32 {
+    let Some(used) = COUNTERS_USED.get_ptr_mut(0) else { return COUNTER_OVERFLOW };
+    // SAFETY: an element of the map. Looked at before it is added to, so that it can't wrap.
+    if unsafe { atomic::load(used) } >= COUNTERS as u32 - 1 {
+        return COUNTER_OVERFLOW;
+    }
+    // SAFETY: as above.
+    let number = unsafe { atomic::fetch_add_u32(used, 1) } + 1;
+    if number >= COUNTERS as u32 {
+        return COUNTER_OVERFLOW;
+    }
+    // SAFETY: a cell of a row, from `number`.
+    match unsafe { atomic::compare_exchange(cell, 0, number) } {
+        Ok(_) => number,
+        Err(other) => other,
+    }
+}

@@ -1,0 +1,154 @@
+//! Packet to outcome: faults first, then the one rule that the policy has for this packet.
+//!
+//! The policy is looked up once; what is found is one whole policy, whatever the loader does
+//! meanwhile. Which rule applies was worked out by the loader: here it is one index into a table
+//! (see [`PolicyTable`]).
+
+use crate::{
+    INTERNAL_ERROR,
+    frame::XdpFrame,
+    limit, local,
+    maps::{INTERFACE_ID, POLICY, ZONES_V4, ZONES_V6},
+};
+use aya_ebpf::maps::lpm_trie::Key;
+use core::hint::black_box;
+use icmp_common::{
+    abi::{
+        self, ClassEntry, PolicyTable, RULE_NONE, Rule, Trace, action, family, fragment,
+        policy_flag, rule_flag,
+    },
+    parse::Packet,
+    verdict::{Mode, Outcome, Reason, Verdict},
+};
+
+/// Decides on a parsed and validated packet.
+#[inline(always)]
+pub fn decide(frame: &XdpFrame<'_>, packet: &Packet) -> (Outcome, Trace) {
+    let mut trace = Trace {
+        family: packet.family,
+        has_type: u8::from(packet.has_type),
+        ty: packet.ty,
+        code: packet.code,
+        checksum: packet.checksum,
+        fragment: packet.fragment,
+        outcome: 0,
+        pad: 0,
+        rule: RULE_NONE,
+        class: abi::class_headerless(packet.family),
+        faults: packet.faults,
+    };
+    let Some(policy) = POLICY.get_value(0, &0) else { return (INTERNAL_ERROR, trace) };
+    let observing = policy.flags & policy_flag::OBSERVE != 0;
+
+    let Some(entry) = class(policy, packet) else { return (INTERNAL_ERROR, trace) };
+    trace.class = entry.class;
+
+    let faults = packet.faults & !policy.checks_off;
+    if faults != 0 {
+        let enforced = if observing { 0 } else { faults & !policy.checks_observe };
+        if enforced != 0 {
+            return (Outcome::new(first(enforced), Mode::Enforce), trace);
+        }
+    }
+
+    let Some(number) = rule_number(policy, packet, entry) else { return (INTERNAL_ERROR, trace) };
+    trace.rule = number;
+    let Some(rule) = policy.rules.get(usize::from(number)) else {
+        return (INTERNAL_ERROR, trace);
+    };
+    let reason = apply(frame, rule);
+    let mode = if observing || rule.flags & rule_flag::OBSERVE != 0 {
+        Mode::Observe
+    } else {
+        Mode::Enforce
+    };
+    let outcome = Outcome::new(reason, mode);
+    // A fault that is only observed doesn't exempt the packet from its rule, but where the rule
+    // lets it pass, the fault is what there is to tell.
+    if faults != 0 && matches!(outcome.verdict(), Verdict::Pass) {
+        return (Outcome::new(first(faults), Mode::Observe), trace);
+    }
+    (outcome, trace)
+}
+
+/// The first fault of a set. Opaque: the compiler knows its range, takes away the mask of the
+/// counter's index, and the verifier misses it (`unbounded memory access`).
+#[inline(always)]
+fn first(faults: u32) -> Reason {
+    Reason(black_box(Reason::first(faults).0))
+}
+
+/// What the packet's type and code are to the policy.
+#[inline(always)]
+fn class(policy: &PolicyTable, packet: &Packet) -> Option<ClassEntry> {
+    if packet.has_type {
+        policy.classes.get(packet.type_index())?.get(usize::from(packet.code)).copied()
+    } else {
+        policy.headerless.get(usize::from(packet.family)).copied()
+    }
+}
+
+#[inline(always)]
+fn rule_number(policy: &PolicyTable, packet: &Packet, entry: ClassEntry) -> Option<u16> {
+    let mut index =
+        policy.interfaces.get(INTERFACE_ID.load() as usize)?.wrapping_add(entry.row.into());
+    if packet.fragment != fragment::NONE {
+        index = index.wrapping_add(u32::from(packet.fragment).wrapping_mul(policy.fragment_stride));
+    }
+    if policy.flags & policy_flag::DESTINATION != 0 {
+        let destination = local::destination(packet);
+        index = index.wrapping_add(u32::from(destination).wrapping_mul(policy.destination_stride));
+    }
+    if policy.flags & (policy_flag::ZONES_V4 | policy_flag::ZONES_V6) != 0 {
+        let zone = zone(policy, packet);
+        index = index.wrapping_add(zone.wrapping_mul(policy.zone_stride));
+    }
+    policy.decisions.get(index as usize).copied()
+}
+
+/// The set of zones that the source's longest prefix belongs to; 0 where there is none.
+///
+/// The structure behind the zones is known to this function, to the maps and to the loader's
+/// `zones` module, and to nothing else.
+#[inline(always)]
+fn zone(policy: &PolicyTable, packet: &Packet) -> u32 {
+    /// The trie's key is packed. On the stack its data must lie at 8 octets, and so the key at 4
+    /// more: otherwise it is written by words that the verifier refuses (`misaligned stack
+    /// access`).
+    #[repr(C, align(8))]
+    struct Aligned<T> {
+        pad: u32,
+        key: Key<T>,
+    }
+
+    let found = if packet.family == family::ICMPV6 {
+        if policy.flags & policy_flag::ZONES_V6 == 0 {
+            return 0;
+        }
+        let key = Aligned { pad: 0, key: Key::new(128, packet.source.octets()) };
+        ZONES_V6.get(policy.zone_slot).and_then(|zones| zones.get(&key.key).copied())
+    } else {
+        if policy.flags & policy_flag::ZONES_V4 == 0 {
+            return 0;
+        }
+        let key = Aligned { pad: 0, key: Key::new(32, packet.source.v4().to_be_bytes()) };
+        ZONES_V4.get(policy.zone_slot).and_then(|zones| zones.get(&key.key).copied())
+    };
+    found.unwrap_or(0)
+}
+
+#[inline(always)]
+fn apply(frame: &XdpFrame<'_>, rule: &Rule) -> Reason {
+    match rule.action {
+        action::PASS => Reason::ACCEPTED,
+        action::DROP => Reason(rule.reason),
+        action::LIMIT => {
+            if limit::admits(frame, rule) {
+                Reason::WITHIN_LIMIT
+            } else {
+                Reason::OVER_LIMIT
+            }
+        }
+        _ => Reason::INTERNAL_ERROR,
+    }
+}

@@ -1,0 +1,255 @@
+//! A frame as XDP hands it over: a linear area that is read through pointers, and, for jumbo
+//! frames on drivers with multi-buffer support, fragments behind it that only a helper reaches.
+
+use crate::maps::SCRATCH as SCRATCH_MAP;
+use aya_ebpf::{
+    bindings::xdp_md,
+    helpers::{bpf_csum_diff, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    programs::XdpContext,
+};
+use core::hint::black_box;
+use icmp_common::{
+    cursor::Cursor,
+    parse::Frame,
+    wire::{
+        igmp,
+        ipv6::{self, Chain, End},
+        mld::{self, Records},
+    },
+};
+
+/// How much is copied out of the fragments at once: the most that `bpf_csum_diff` takes before
+/// Linux 6.13.
+const BLOCK: u32 = 512;
+/// A block, and a word of zeros behind its end.
+pub const SCRATCH: usize = BLOCK as usize + 8;
+/// The longest message that is summed in place, and the furthest that it may begin: the verifier
+/// takes packet offsets below 2^16, blocks included. Longer ones go through the copy.
+const MAX_LINEAR: u32 = 0x3fff;
+/// The furthest that a message may begin.
+const MAX_OFFSET: u32 = 0x7fff;
+/// The longest message is an IP packet's.
+const MAX_LENGTH: u32 = 0xffff;
+/// Blocks in the longest message.
+const MAX_BLOCKS: u32 = MAX_LENGTH.div_ceil(BLOCK);
+
+/// The frame of one run of the program.
+pub struct XdpFrame<'a> {
+    ctx: &'a XdpContext,
+    data: usize,
+    data_end: usize,
+}
+
+impl<'a> XdpFrame<'a> {
+    /// Loads the two pointers once.
+    #[inline(always)]
+    pub fn new(ctx: &'a XdpContext) -> Self {
+        Self { ctx, data: ctx.data(), data_end: ctx.data_end() }
+    }
+
+    /// The octets of the whole frame.
+    #[inline(always)]
+    pub fn octets(&self) -> u64 {
+        // SAFETY: the context is the program's own.
+        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) }
+    }
+
+    /// Whether the linear area has at least this many octets.
+    #[inline(always)]
+    fn linear_holds(&self, octets: u32) -> bool {
+        self.data + octets as usize <= self.data_end
+    }
+}
+
+impl Frame for XdpFrame<'_> {
+    #[inline(always)]
+    fn cursor(&self) -> Cursor<'_> {
+        // SAFETY: the kernel guarantees data..data_end for the run of the program.
+        unsafe { Cursor::from_range(self.data as *const u8, self.data_end as *const u8) }
+    }
+
+    #[inline(always)]
+    fn holds(&self, octets: u32) -> bool {
+        self.linear_holds(octets & 0xffff) && octets <= 0xffff || self.octets() >= u64::from(octets)
+    }
+
+    #[inline(always)]
+    fn sum(&self, offset: u32, length: u32) -> Option<u64> {
+        match icmpgate_sum(self.ctx.ctx, offset, length) {
+            NO_SUM => None,
+            sum => Some(sum),
+        }
+    }
+
+    /// The upper half of a length: zero, but neither the compiler nor the verifier can know.
+    #[inline(always)]
+    fn zero(&self) -> u32 {
+        ((self.data_end.wrapping_sub(self.data)) >> 32) as u32
+    }
+
+    #[inline(always)]
+    fn extension_headers(&self, offset: u32, next_header: u8) -> Chain {
+        Chain::unpack(icmpgate_extension_headers(self.ctx.ctx, offset, next_header.into()))
+    }
+
+    #[inline(always)]
+    fn records(&self, offset: u32, length: u32, address: u32) -> Records {
+        Records::from_raw(icmpgate_records(self.ctx.ctx, offset, length, address))
+    }
+}
+
+impl XdpFrame<'_> {
+    /// By block sizes that are constants: a varying length proves no packet range to the helper.
+    /// Each block's place follows from the length alone, not from the blocks before it, so the
+    /// verifier's states meet again after each.
+    #[inline(always)]
+    fn sum_linear(&self, offset: u32, length: u32) -> Option<u64> {
+        let base = self.data + offset as usize;
+        let mut sum = 0u32;
+        let blocks = length / BLOCK;
+        for i in 0..MAX_LINEAR.div_ceil(BLOCK) {
+            if i >= blocks {
+                break;
+            }
+            sum = self.block::<BLOCK>(base + (i * BLOCK) as usize, sum)?;
+        }
+        macro_rules! blocks {
+            ($($size:literal)+) => { $(
+                if length & $size != 0 {
+                    let at = base + (length & MAX_LINEAR & !(2 * $size - 1)) as usize;
+                    sum = self.block::<$size>(at, sum)?;
+                }
+            )+ };
+        }
+        blocks!(256 128 64 32 16 8 4);
+        let mut sum = u64::from(sum);
+        // SAFETY: data_end bounds the cursors, whatever the place.
+        let tail = |at: usize| unsafe {
+            Cursor::from_range((base + at) as *const u8, self.data_end as *const u8)
+        };
+        if length & 2 != 0 {
+            sum += u64::from(tail((length & MAX_LINEAR & !3) as usize).take::<u16>()?);
+        }
+        if length & 1 != 0 {
+            let [last] = tail((length & MAX_LINEAR & !1) as usize).take::<[u8; 1]>()?;
+            sum += u64::from(u16::from_ne_bytes([last, 0]));
+        }
+        Some(sum)
+    }
+
+    #[inline(always)]
+    fn block<const SIZE: u32>(&self, at: usize, seed: u32) -> Option<u32> {
+        if at + SIZE as usize > self.data_end {
+            return None;
+        }
+        // SAFETY: at..at+SIZE lies within the linear area.
+        let sum = unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, at as *mut u32, SIZE, seed) };
+        // Negative only for sizes that the helper doesn't take.
+        Some(sum as u32)
+    }
+}
+
+// The loops below are *global* functions: the verifier looks at such a function once, for all
+// arguments, and not again at each place and in each state that calls it. As parts of the pipeline
+// they cost more than the million instructions that the verifier is ready to look at. (`bpf_loop`
+// would do as well, but only where the JIT is on.)
+
+/// What [`icmpgate_sum`] says where the frame doesn't have the octets: no sum of 32-bit words.
+const NO_SUM: u64 = u64::MAX;
+
+/// The one's complement sum of octets of the frame: see [`Frame::sum`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_sum(ctx: *mut xdp_md, offset: u32, length: u32) -> u64 {
+    if offset > MAX_OFFSET || length > MAX_LENGTH {
+        return NO_SUM;
+    }
+    let ctx = XdpContext::new(ctx);
+    let frame = XdpFrame::new(&ctx);
+    // Not decided by a comparison of pointers, which would imply those of the blocks: the compiler
+    // would take these away, and the verifier wouldn't see why.
+    let linear = black_box(frame.data_end - frame.data);
+    let sum = if length <= MAX_LINEAR && (offset + length) as usize <= linear {
+        frame.sum_linear(offset, length)
+    } else {
+        sum_fragmented(ctx.ctx, offset, length).map(u64::from)
+    };
+    sum.unwrap_or(NO_SUM)
+}
+
+/// The walk over the extension headers of an IPv6 packet: see [`ipv6::walk`] and [`Chain::pack`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_extension_headers(
+    ctx: *mut xdp_md,
+    offset: u32,
+    next_header: u32,
+) -> u64 {
+    if offset > MAX_OFFSET {
+        return Chain { end: End::Cut, ..Chain::none(0) }.pack();
+    }
+    let ctx = XdpContext::new(ctx);
+    let frame = XdpFrame::new(&ctx);
+    ipv6::walk(frame.cursor().skip(offset), next_header as u8).pack()
+}
+
+/// The walk over the group records of a report: see [`mld::records`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_records(
+    ctx: *mut xdp_md,
+    offset: u32,
+    length: u32,
+    address: u32,
+) -> u32 {
+    if offset > MAX_OFFSET || length > MAX_LENGTH {
+        return Records::BeyondBound as u32;
+    }
+    let ctx = XdpContext::new(ctx);
+    let frame = XdpFrame::new(&ctx);
+    let address = if address == mld::ADDRESS { mld::ADDRESS } else { igmp::ADDRESS };
+    mld::records(frame.cursor().skip(offset), length, address) as u32
+}
+
+#[inline(always)]
+fn sum_fragmented(ctx: *mut xdp_md, offset: u32, length: u32) -> Option<u32> {
+    if length == 0 {
+        return Some(0);
+    }
+    let scratch = SCRATCH_MAP.get_ptr_mut(0)?.cast::<u8>();
+    let mut sum = 0;
+    let mut done = 0;
+    for _ in 0..MAX_BLOCKS {
+        if done + BLOCK >= length {
+            break;
+        }
+        sum = sum_copied(ctx, offset + done, scratch, BLOCK, sum)?;
+        done += BLOCK;
+    }
+    // What is left, 1 to BLOCK octets, written so that the verifier sees that it isn't zero
+    // (`invalid zero-sized read`).
+    let left = BLOCK - (length.wrapping_neg() & (BLOCK - 1));
+    sum_copied(ctx, offset + done, scratch, left, sum)
+}
+
+/// Copies `length` octets, at most [`BLOCK`], and adds them to a sum.
+#[inline(always)]
+fn sum_copied(
+    ctx: *mut xdp_md,
+    offset: u32,
+    scratch: *mut u8,
+    length: u32,
+    seed: u32,
+) -> Option<u32> {
+    // SAFETY: the scratch value has BLOCK octets, and length is at most that.
+    let failed = unsafe { bpf_xdp_load_bytes(ctx, offset, scratch.cast(), length) };
+    if failed != 0 {
+        return None;
+    }
+    // SAFETY: the scratch value goes on for 8 octets behind BLOCK.
+    unsafe { scratch.add(length as usize).cast::<u32>().write_unaligned(0) };
+    let padded = (length + 3) & !3;
+    // SAFETY: padded is at most BLOCK.
+    let sum = unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, scratch.cast(), padded, seed) };
+    Some(sum as u32)
+}

@@ -1,0 +1,50 @@
+//! What only this machine knows of an address: whether it is its own, or a broadcast of a network
+//! it is on. The loader keeps the map from rtnetlink.
+
+use crate::maps::LOCAL;
+use icmp_common::{
+    abi::{destination, family, local},
+    classify::INFO_ERROR,
+    parse::Packet,
+    verdict::Reason,
+    wire::{ipv4, ipv6::Address},
+};
+
+/// Octets are aligned to 1, but a helper's key must lie at 8 octets on the stack: otherwise it is
+/// written by words that the verifier refuses (`misaligned stack access`).
+#[repr(C, align(8))]
+struct Key([u8; 16]);
+
+#[inline(always)]
+fn kind(address: Address) -> u32 {
+    let key = Key(address.octets());
+    // SAFETY: the loader replaces values as a whole, and a u32 is read at once.
+    unsafe { LOCAL.get(key.0) }.copied().unwrap_or(0)
+}
+
+/// V1: an error from or to an address that the routing tables call a broadcast. Only errors pay
+/// for the lookup.
+#[inline(always)]
+pub fn broadcasts(packet: &mut Packet) {
+    if packet.family != family::ICMPV4 || !packet.has_type || packet.type_info() & INFO_ERROR == 0 {
+        return;
+    }
+    if kind(packet.source) == local::BROADCAST {
+        packet.fault(Reason::ERROR_SOURCE);
+    }
+    if kind(packet.destination) == local::BROADCAST {
+        packet.fault(Reason::ERROR_DESTINATION);
+    }
+}
+
+/// Whether a packet is for this machine or goes through it.
+#[inline(always)]
+pub fn destination(packet: &Packet) -> u8 {
+    let v4 = packet.destination.v4();
+    let to_all = if packet.family == family::ICMPV6 {
+        packet.destination.is_multicast()
+    } else {
+        ipv4::is_multicast(v4) || ipv4::is_limited_broadcast(v4)
+    };
+    if to_all || kind(packet.destination) != 0 { destination::LOCAL } else { destination::TRANSIT }
+}

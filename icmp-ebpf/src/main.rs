@@ -1,0 +1,82 @@
+//! The kernel program: the pipeline as a table of contents.
+//!
+//! Every packet of ours has exactly one verdict and one reason, and is counted once, in
+//! [`count::finish`]. What isn't ours passes at once. What is ours and malformed is dropped with
+//! its reason, unless the policy looks away from that reason. The parser and the checks are
+//! `icmp-common`'s: the same source that the host's tests run.
+
+#![no_std]
+#![no_main]
+// AtomicU64 has no compare-exchange on this target; the intrinsic behind it has.
+#![feature(core_intrinsics)]
+#![expect(missing_docs, reason = "the xdp macro repeats documented functions without their docs")]
+#![expect(internal_features, reason = "core_intrinsics, for compare-and-swap")]
+
+mod atomic;
+mod count;
+mod decide;
+mod frame;
+mod limit;
+mod local;
+mod maps;
+
+use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use icmp_common::{
+    abi::{CLASS_NOT_OURS, RULE_NONE, Trace},
+    parse::parse,
+    validate::validate,
+    verdict::{Mode, Outcome, Reason, Verdict},
+};
+
+/// What arrives.
+#[xdp(frags)]
+pub fn icmpgate_ingress(ctx: XdpContext) -> u32 {
+    let frame = frame::XdpFrame::new(&ctx);
+    let (outcome, trace) = ingress(&frame);
+    count::finish(&frame, outcome, trace);
+    match outcome.verdict() {
+        Verdict::Drop => xdp_action::XDP_DROP,
+        _ => xdp_action::XDP_PASS,
+    }
+}
+
+#[inline(always)]
+fn ingress(frame: &frame::XdpFrame) -> (Outcome, Trace) {
+    let mut packet = match parse(frame) {
+        Ok(packet) => packet,
+        Err(reason) => {
+            let trace = Trace { class: CLASS_NOT_OURS, rule: RULE_NONE, ..Trace::default() };
+            return (Outcome::new(reason, Mode::Enforce), trace);
+        }
+    };
+    validate(frame, &mut packet);
+    local::broadcasts(&mut packet);
+    decide::decide(frame, &packet)
+}
+
+/// Only passes: the floor that the bench measures from.
+#[xdp(frags)]
+pub fn icmpgate_pass(_ctx: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
+/// Only drops: likewise.
+#[xdp(frags)]
+pub fn icmpgate_drop(_ctx: XdpContext) -> u32 {
+    xdp_action::XDP_DROP
+}
+
+/// The reason of a packet that met a map operation that cannot fail, and failed.
+const INTERNAL_ERROR: Outcome = Outcome::new(Reason::INTERNAL_ERROR, Mode::Enforce);
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // A panic that can be reached is an endless loop, which the verifier refuses to load.
+    loop {}
+}
+
+/// The kernel takes GPL-only helpers from programs that name a licence compatible with it.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

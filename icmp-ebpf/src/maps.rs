@@ -1,0 +1,79 @@
+//! Every map, and the constants that the loader sets. Shapes and sizes are `icmp_common::abi`'s.
+
+use aya_ebpf::{
+    Global,
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray},
+    macros::btf_map,
+};
+use icmp_common::abi;
+
+/// The policy in force: one slot.
+#[btf_map]
+pub static POLICY: ArrayOfMaps<Array<abi::PolicyTable, 1>, 1> = ArrayOfMaps::new();
+
+/// IPv4 prefixes to sets of zones; the policy says which slot is its own.
+#[btf_map]
+pub static ZONES_V4: ArrayOfMaps<LpmTrie<[u8; 4], u32, { abi::ZONE_PREFIXES as usize }>, 2> =
+    ArrayOfMaps::new();
+
+/// IPv6 prefixes, likewise.
+#[btf_map]
+pub static ZONES_V6: ArrayOfMaps<LpmTrie<[u8; 16], u32, { abi::ZONE_PREFIXES as usize }>, 2> =
+    ArrayOfMaps::new();
+
+/// Token buckets.
+#[btf_map]
+pub static BUCKETS: Array<abi::Bucket, { abi::BUCKETS }> = Array::new();
+
+/// Which rule a bucket belongs to. The loader's alone.
+#[btf_map]
+pub static BUCKET_OWNERS: Array<u64, { abi::BUCKETS }> = Array::new();
+
+/// Addresses of this machine, IPv4 in mapped form: see [`abi::local`].
+#[btf_map]
+pub static LOCAL: HashMap<[u8; 16], u32, { abi::LOCAL_ADDRESSES }> = HashMap::new();
+
+/// What each class stands for. The loader's alone.
+#[btf_map]
+pub static CLASS_KEYS: Array<abi::ClassKey, { abi::CLASSES }> = Array::new();
+
+/// Interfaces by their stable index. The loader's alone.
+#[btf_map]
+pub static IFACES: Array<abi::Interface, { abi::INTERFACES }> = Array::new();
+
+/// What is known of the policy in force. The loader's alone.
+#[btf_map]
+pub static POLICY_INFO: Array<abi::PolicyInfo, 1> = Array::new();
+
+/// Counters of this interface.
+#[btf_map]
+pub static COUNTERS: PerCpuArray<abi::Counter, { abi::COUNTERS }> = PerCpuArray::new();
+
+/// Which counter a class and an outcome have.
+#[btf_map]
+pub static COUNTER_ROWS: Array<abi::CounterRow, { abi::CLASSES }> = Array::new();
+
+/// The highest counter in use.
+#[btf_map]
+pub static COUNTERS_USED: Array<u32, 1> = Array::new();
+
+/// What happened to the last packet, where [`TRACING`].
+#[btf_map]
+pub static TRACE: Array<abi::Trace, 1> = Array::new();
+
+/// Octets of a frame that don't lie in its linear area, on their way into a checksum.
+#[btf_map]
+pub static SCRATCH: PerCpuArray<[u8; crate::frame::SCRATCH], 1> = PerCpuArray::new();
+
+/// The stable index of the interface that this copy of the program is attached to.
+#[unsafe(no_mangle)]
+pub static INTERFACE_ID: Global<u32> = Global::new(0);
+
+/// 1 where each packet's trace is written. Constant to the verifier, so that the code behind it
+/// isn't there otherwise.
+#[unsafe(no_mangle)]
+pub static TRACING: Global<u32> = Global::new(0);
+
+/// The length of a tick, in the unit of bucket time.
+#[unsafe(no_mangle)]
+pub static TICK: Global<u64> = Global::new(4_000_000 << 8);

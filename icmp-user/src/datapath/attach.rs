@@ -1,0 +1,253 @@
+//! Attaching to an interface, taking up what a former process left, and detaching.
+
+use super::{
+    Error, ForeignXdp, Interface, Maps, PinDir,
+    instance::{for_interface, shared_maps},
+};
+use crate::policy::{CheckedPolicy, Compiled};
+use aya::{
+    Ebpf,
+    programs::{
+        ProgramError, Xdp, XdpMode,
+        links::{FdLink, PinnedLink},
+        xdp::{XdpLink, XdpLinkId},
+    },
+};
+use icmp_common::abi::{attach_mode, name};
+use std::{fs, io};
+
+/// How to attach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttachMode {
+    /// In the driver where it can, else in the stack.
+    #[default]
+    Auto,
+    /// In the driver, or not at all.
+    Native,
+    /// In the stack.
+    Generic,
+}
+
+/// How an interface came to be attached.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    /// The interface.
+    pub interface: Interface,
+    /// Whether it is in the driver.
+    pub native: bool,
+    /// Whether a former process's link was taken up, so that not one packet went unfiltered.
+    pub adopted: bool,
+    /// Where native was tried and refused: what the kernel said.
+    pub refused: Option<String>,
+}
+
+/// Attaches to all of these interfaces with this policy, or to none.
+///
+/// Where the instance exists, its maps are taken up: counters go on, and the policy is swapped
+/// before any program is.
+///
+/// # Errors
+/// The first that is met; what this call attached is then detached again.
+pub fn attach(
+    pins: &PinDir,
+    interfaces: &[Interface],
+    mode: AttachMode,
+    policy: &CheckedPolicy,
+) -> Result<(Maps, Compiled, Vec<Attached>), Error> {
+    for interface in interfaces {
+        refuse_foreign(pins, interface)?;
+    }
+    pins.create()?;
+    let lock = pins.lock()?;
+    let is_new = !pins.exists();
+    let before = pins.interfaces();
+    let result = attach_all(pins, interfaces, mode, policy);
+    if result.is_err() {
+        // Leave nothing of what this call made.
+        if is_new {
+            pins.remove()?;
+        } else {
+            for interface in interfaces.iter().filter(|i| !before.contains(&i.name)) {
+                pins.remove_interface(&interface.name)?;
+            }
+        }
+    }
+    drop(lock);
+    result
+}
+
+fn attach_all(
+    pins: &PinDir,
+    interfaces: &[Interface],
+    mode: AttachMode,
+    policy: &CheckedPolicy,
+) -> Result<(Maps, Compiled, Vec<Attached>), Error> {
+    let mut maps = shared_maps(pins)?;
+    let mut ids = Vec::new();
+    for interface in interfaces {
+        ids.push(maps.interface_id(&interface.name)?);
+    }
+    // All is verified and the policy stands before the first packet meets a program.
+    let compiled = maps.apply(policy)?;
+    let mut copies = Vec::new();
+    for (interface, id) in interfaces.iter().zip(&ids) {
+        copies.push(for_interface(pins, &interface.name, *id)?);
+    }
+    let mut attached = Vec::new();
+    for ((interface, id), ebpf) in interfaces.iter().zip(ids).zip(&mut copies) {
+        let done = attach_one(pins, interface, mode, ebpf)?;
+        let as_mode = if done.native { attach_mode::NATIVE } else { attach_mode::GENERIC };
+        maps.set_interface(id, &interface.name, interface.index, as_mode)?;
+        attached.push(done);
+    }
+    Ok((maps, compiled, attached))
+}
+
+/// That no program but ours is on the interface.
+fn refuse_foreign(pins: &PinDir, interface: &Interface) -> Result<(), Error> {
+    match interface.xdp {
+        Some(id) if !is_ours(pins, &interface.name, id) => Err(Error::Foreign {
+            name: interface.name.clone(),
+            program: ForeignXdp::new(id).to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn is_ours(pins: &PinDir, interface: &str, id: u32) -> bool {
+    pinned_program_id(pins, interface) == Some(id)
+}
+
+/// The number of the program that is pinned for an interface.
+fn pinned_program_id(pins: &PinDir, interface: &str) -> Option<u32> {
+    aya::programs::ProgramInfo::from_pin(pins.program(interface)).ok().map(|info| info.id())
+}
+
+fn attach_one(
+    pins: &PinDir,
+    interface: &Interface,
+    mode: AttachMode,
+    ebpf: &mut Ebpf,
+) -> Result<Attached, Error> {
+    let program = ebpf
+        .program_mut(name::INGRESS)
+        .ok_or(Error::Missing { kind: "program", name: name::INGRESS })?;
+    let xdp: &mut Xdp = program.try_into()?;
+    let link_pin = pins.link(&interface.name);
+    let program_pin = pins.program(&interface.name);
+
+    // A link that is pinned and still on this interface: the program behind it is replaced, which
+    // is atomic. One whose interface went away is of no use.
+    if interface.xdp.is_some()
+        && let Ok(pinned) = PinnedLink::from_pin(&link_pin)
+        && let Ok(link) = XdpLink::try_from(FdLink::from(pinned))
+        && xdp.attach_to_link(link).is_ok()
+    {
+        repin(xdp, &program_pin)?;
+        let native = interface.xdp_native;
+        return Ok(Attached { interface: interface.clone(), native, adopted: true, refused: None });
+    }
+    remove_file(&link_pin)?;
+
+    let attach = |xdp: &mut Xdp, mode| xdp.attach_to_if_index(interface.index, mode);
+    let (id, native, refused) = match mode {
+        AttachMode::Generic => (attach(xdp, XdpMode::Skb), false, None),
+        AttachMode::Native => (attach(xdp, XdpMode::Driver), true, None),
+        AttachMode::Auto => match attach(xdp, XdpMode::Driver) {
+            Ok(id) => (Ok(id), true, None),
+            // Busy is busy in either mode.
+            Err(error) if errno(&error) == Some(libc::EBUSY) => (Err(error), true, None),
+            Err(error) => {
+                let said = os_error(&error).map_or(error.to_string(), |e| e.to_string());
+                (attach(xdp, XdpMode::Skb), false, Some(said))
+            }
+        },
+    };
+    let id = id.map_err(|error| attach_error(interface, mode, error))?;
+    pin(xdp, id, &link_pin)?;
+    repin(xdp, &program_pin)?;
+    Ok(Attached { interface: interface.clone(), native, adopted: false, refused })
+}
+
+fn pin(xdp: &mut Xdp, id: XdpLinkId, path: &std::path::Path) -> Result<(), Error> {
+    let link = xdp.take_link(id)?;
+    FdLink::try_from(link)?.pin(path)?;
+    Ok(())
+}
+
+fn repin(xdp: &mut Xdp, path: &std::path::Path) -> Result<(), Error> {
+    remove_file(path)?;
+    Ok(xdp.pin(path)?)
+}
+
+fn remove_file(path: &std::path::Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io(format!("removing {}", path.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn os_error(error: &ProgramError) -> Option<io::Error> {
+    errno(error).map(io::Error::from_raw_os_error)
+}
+
+fn errno(error: &ProgramError) -> Option<i32> {
+    let mut at: Option<&dyn std::error::Error> = Some(error);
+    while let Some(e) = at {
+        if let Some(code) = e.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+            return Some(code);
+        }
+        if let Some(syscall) = e.downcast_ref::<aya::sys::SyscallError>() {
+            return syscall.io_error.raw_os_error();
+        }
+        at = e.source();
+    }
+    match error {
+        ProgramError::SyscallError(e) => e.io_error.raw_os_error(),
+        _ => None,
+    }
+}
+
+fn attach_error(interface: &Interface, mode: AttachMode, error: ProgramError) -> Error {
+    let name = interface.name.clone();
+    match (errno(&error), mode) {
+        (Some(libc::EBUSY | libc::EEXIST), _) => {
+            Error::Foreign { name, program: "one that was attached just now".to_owned() }
+        }
+        (Some(libc::EPERM), _) => Error::Privilege { missing: "CAP_NET_ADMIN".to_owned() },
+        (Some(code), AttachMode::Native) => {
+            Error::NoNative { name, source: io::Error::from_raw_os_error(code) }
+        }
+        _ => error.into(),
+    }
+}
+
+/// Detaches an interface and removes what is pinned for it. Its counters are gone then; where it
+/// was the last one, so is the whole instance.
+///
+/// # Errors
+/// [`Error::NotAttached`] where it isn't attached here.
+pub fn detach(pins: &PinDir, interface: &str) -> Result<(), Error> {
+    pins.require()?;
+    let lock = pins.lock()?;
+    if !pins.interfaces().iter().any(|name| name == interface) {
+        let (name, path) = (interface.to_owned(), pins.path().to_owned());
+        return Err(Error::NotAttached { name, path });
+    }
+    // The link first: from here on the interface is free, whatever becomes of the rest.
+    remove_file(&pins.link(interface))?;
+    pins.remove_interface(interface)?;
+    if pins.interfaces().is_empty() {
+        pins.remove()?;
+    } else {
+        let mut maps = Maps::open(pins)?;
+        let known = maps.interfaces()?;
+        if let Some((id, name, _)) = known.into_iter().find(|(_, name, _)| name == interface) {
+            maps.set_interface(id, &name, 0, attach_mode::DETACHED)?;
+        }
+    }
+    drop(lock);
+    Ok(())
+}

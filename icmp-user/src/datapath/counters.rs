@@ -1,0 +1,94 @@
+//! The counters of one interface, from its own maps: the daemon need not live.
+
+use super::{Error, PinDir, maps::Value};
+use aya::{
+    Ebpf,
+    maps::{Array, Map, MapData, PerCpuArray},
+};
+use icmp_common::{
+    abi::{CLASSES, COUNTER_OVERFLOW, COUNTERS, Counter, CounterRow, name},
+    verdict::Outcome,
+};
+
+/// One counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CounterEntry {
+    /// The class: an index into [`super::Maps::class_keys`].
+    pub class: u16,
+    /// Reason and mode.
+    pub outcome: Outcome,
+    /// What was counted, over all CPUs.
+    pub count: Counter,
+}
+
+/// The counters of one interface.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Those in use, by class and then outcome.
+    pub entries: Vec<CounterEntry>,
+    /// What found no free counter.
+    pub overflow: Counter,
+    /// How many are in use.
+    pub used: u32,
+    /// How many there are.
+    pub room: u32,
+}
+
+impl Counters {
+    /// Those of a loaded copy.
+    pub(super) fn of(ebpf: &Ebpf) -> Result<Self, Error> {
+        Self::read(|name| ebpf.map(name).ok_or(Error::Missing { kind: "map", name }))
+    }
+
+    /// Those that are pinned.
+    ///
+    /// # Errors
+    /// [`Error::NotAttached`] where the interface has none here.
+    pub fn pinned(pins: &PinDir, interface: &str) -> Result<Self, Error> {
+        if !pins.interface_map(interface, name::COUNTERS).exists() {
+            let name = interface.to_owned();
+            return Err(Error::NotAttached { name, path: pins.path().to_owned() });
+        }
+        let maps = name::PER_INTERFACE.map(|map| {
+            MapData::from_pin(pins.interface_map(interface, map)).and_then(Map::from_map_data)
+        });
+        let [counters, rows, used] = maps;
+        let (counters, rows, used) = (counters?, rows?, used?);
+        Self::read(|name| {
+            Ok(match name {
+                name::COUNTERS => &counters,
+                name::COUNTER_ROWS => &rows,
+                _ => &used,
+            })
+        })
+    }
+
+    fn read<'a>(map: impl Fn(&'static str) -> Result<&'a Map, Error>) -> Result<Self, Error> {
+        let counters: PerCpuArray<_, Value<Counter>> = map(name::COUNTERS)?.try_into()?;
+        let rows: Array<_, Value<CounterRow>> = map(name::COUNTER_ROWS)?.try_into()?;
+        let used: Array<_, u32> = map(name::COUNTERS_USED)?.try_into()?;
+        let sum = |number: u32| -> Result<Counter, Error> {
+            let by_cpu = counters.get(&number, 0)?;
+            Ok(by_cpu.iter().fold(Counter::default(), |sum, c| Counter {
+                packets: sum.packets + c.0.packets,
+                octets: sum.octets + c.0.octets,
+            }))
+        };
+        let mut entries = Vec::new();
+        for class in 0..CLASSES as u16 {
+            let row = rows.get(&class.into(), 0)?.0;
+            for (outcome, number) in row.counter.iter().enumerate() {
+                if *number != 0 && *number < COUNTERS as u32 {
+                    let outcome = Outcome(outcome as u8);
+                    entries.push(CounterEntry { class, outcome, count: sum(*number)? });
+                }
+            }
+        }
+        Ok(Self {
+            entries,
+            overflow: sum(COUNTER_OVERFLOW)?,
+            used: used.get(&0, 0)?.min(COUNTERS as u32 - 1),
+            room: COUNTERS as u32 - 1,
+        })
+    }
+}

@@ -1,0 +1,189 @@
+//! What can go wrong between here and the kernel: each with what to try next.
+
+use std::{io, path::PathBuf};
+
+/// A failure of the datapath.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The binary has no kernel object in it.
+    #[error(
+        "this icmpgate was built without its kernel program; run `cargo xtask build`, then use target/release/icmpgate"
+    )]
+    NotBuilt,
+    /// Capabilities lack.
+    #[error(
+        "missing {missing}; run as root, or grant the program {missing} (the systemd unit does)"
+    )]
+    Privilege {
+        /// Their names.
+        missing: String,
+    },
+    /// The pin directory isn't on a BPF filesystem.
+    #[error("{} is not on a BPF filesystem; mount one with `mount -t bpf bpf /sys/fs/bpf`, or choose another with --pin-dir", path.display())]
+    NoBpffs {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Nothing is pinned there.
+    #[error("no icmpgate is running with pin directory {}; start one with `icmpgate run --iface IF`, or name another with --pin-dir", path.display())]
+    NoInstance {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another writer holds the lock.
+    #[error("another icmpgate is changing {}; try again when it is done", path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The pinned maps are of another version.
+    #[error("the maps in {} have schema {found}, and this icmpgate has {expected}; detach with the version that made them, then run this one", path.display())]
+    Schema {
+        /// The directory.
+        path: PathBuf,
+        /// What was found.
+        found: u32,
+        /// What is needed.
+        expected: u32,
+    },
+    /// There is no such interface.
+    #[error("there is no interface {name:?}; `ip link` lists them")]
+    NoInterface {
+        /// Its name.
+        name: String,
+    },
+    /// The interface has no Ethernet header.
+    #[error(
+        "{name} has no Ethernet header (its link type is {link_type}); icmpgate reads Ethernet frames only"
+    )]
+    NotEthernet {
+        /// Its name.
+        name: String,
+        /// Its ARPHRD number.
+        link_type: u16,
+    },
+    /// Another XDP program is there.
+    #[error(
+        "{name} already has an XDP program: {program}; icmpgate does not take its place. Remove it first, for instance with `ip link set dev {name} xdp off`"
+    )]
+    Foreign {
+        /// The interface.
+        name: String,
+        /// What is known of the program.
+        program: String,
+    },
+    /// The driver has no native XDP.
+    #[error(
+        "the driver of {name} does not take XDP programs ({source}); use --mode auto or --mode generic"
+    )]
+    NoNative {
+        /// The interface.
+        name: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The interface isn't attached.
+    #[error("{name} is not attached in {}", path.display())]
+    NotAttached {
+        /// The interface.
+        name: String,
+        /// The pin directory.
+        path: PathBuf,
+    },
+    /// No more interfaces fit.
+    #[error("one instance holds {most} interfaces, and all are taken; use another --pin-dir")]
+    TooManyInterfaces {
+        /// How many.
+        most: usize,
+    },
+    /// The policy doesn't fit the maps.
+    #[error(transparent)]
+    Compile(#[from] crate::policy::CompileError),
+    /// The kernel refused the program.
+    #[error("the kernel refused the program {program}: {message}")]
+    Verifier {
+        /// The program.
+        program: String,
+        /// The end of what the verifier said.
+        message: String,
+    },
+    /// A map of the object isn't there.
+    #[error("the kernel object has no {kind} named {name}; rebuild with `cargo xtask build`")]
+    Missing {
+        /// Map or program.
+        kind: &'static str,
+        /// Its name.
+        name: &'static str,
+    },
+    /// The kernel's test run doesn't take the frame.
+    #[error("the kernel's test run does not take a frame of {octets} octets")]
+    NotRunnable {
+        /// Its length.
+        octets: usize,
+    },
+    /// Loading failed.
+    #[error("loading the kernel object: {0}")]
+    Load(#[from] aya::EbpfError),
+    /// A program operation failed.
+    #[error("{error}{}", source_of(.error))]
+    Program {
+        /// What aya says.
+        #[from]
+        error: aya::programs::ProgramError,
+    },
+    /// A link operation failed.
+    #[error("{error}{}", source_of(.error))]
+    Link {
+        /// What aya says.
+        #[from]
+        error: aya::programs::links::LinkError,
+    },
+    /// A map operation failed.
+    #[error("{error}{}", source_of(.error))]
+    Map {
+        /// What aya says.
+        #[from]
+        error: aya::maps::MapError,
+    },
+    /// Pinning failed.
+    #[error("{error}{}", source_of(.error))]
+    Pin {
+        /// What aya says.
+        #[from]
+        error: aya::pin::PinError,
+    },
+    /// Asking the kernel by netlink failed.
+    #[error("netlink: {0}")]
+    Netlink(#[from] rtnetlink::Error),
+    /// Anything else that the system refused.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What was said.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// An I/O failure, with what was tried.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}
+
+/// aya's errors name their cause as source only: without it "`bpf_link_create` failed" is all.
+fn source_of(error: &dyn std::error::Error) -> String {
+    let mut text = String::new();
+    let mut at = error.source();
+    while let Some(source) = at {
+        let next = source.to_string();
+        if !text.contains(&next) && !error.to_string().contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        at = source.source();
+    }
+    text
+}

@@ -1,0 +1,197 @@
+//! Copies of the program: attached ones, and private ones that only test runs reach.
+
+use super::{
+    Error, Maps, PinDir,
+    counters::Counters,
+    maps::Value,
+    object::{self, Constants, Place},
+    tick_units,
+};
+use crate::policy::{CheckedPolicy, Compiled};
+use aya::{
+    Ebpf,
+    maps::Array,
+    programs::{ProgramError, TestRun as _, TestRunOptions, Xdp},
+};
+use icmp_common::abi::{Trace, name};
+use std::time::Duration;
+
+/// The programs of the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// What arrives.
+    Ingress,
+    /// Only passes.
+    EmptyPass,
+    /// Only drops.
+    EmptyDrop,
+}
+
+impl Program {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ingress, Self::EmptyPass, Self::EmptyDrop];
+
+    /// Its name in the object.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => name::INGRESS,
+            Self::EmptyPass => name::EMPTY_PASS,
+            Self::EmptyDrop => name::EMPTY_DROP,
+        }
+    }
+}
+
+/// What the kernel says of a loaded program.
+#[derive(Clone, Copy, Debug)]
+pub struct Runnable {
+    /// How many instructions the verifier looked at.
+    pub verified_instructions: Option<u32>,
+    /// The size of the translated program, in octets.
+    pub translated: Option<u32>,
+    /// The size of the machine code, in octets; 0 where the JIT is off.
+    pub jited: u32,
+}
+
+/// The result of a test run.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// What the program returned: an XDP action.
+    pub action: u32,
+    /// The mean time of one run.
+    pub duration: Duration,
+}
+
+/// A private copy of the real programs, with maps of its own: what is run here touches no live
+/// counter and no live bucket, and goes with the process.
+pub struct Instance {
+    ebpf: Ebpf,
+    maps: Maps,
+}
+
+impl Instance {
+    /// Loads a private copy with this policy. `tracing` has each packet's [`Trace`] written.
+    ///
+    /// # Errors
+    /// Where the object isn't built, privilege lacks, or the kernel refuses it.
+    pub fn private(policy: &CheckedPolicy, tracing: bool) -> Result<(Self, Compiled), Error> {
+        Self::private_as(policy, tracing, "private")
+    }
+
+    /// As [`Instance::private`], under the name of an interface, so that rules that name it apply.
+    ///
+    /// # Errors
+    /// As [`Instance::private`].
+    pub fn private_as(
+        policy: &CheckedPolicy,
+        tracing: bool,
+        interface: &str,
+    ) -> Result<(Self, Compiled), Error> {
+        // A copy's maps are new, so its only interface has index 0.
+        let constants = Constants { interface_id: 0, tracing, tick: tick_units() };
+        let mut ebpf = object::load(&Place::Private, constants)?;
+        let mut maps = Maps::take(&mut ebpf)?;
+        maps.interface_id(interface)?;
+        let compiled = maps.apply(policy)?;
+        for program in Program::ALL {
+            load_program(&mut ebpf, program.name())?;
+        }
+        Ok((Self { ebpf, maps }, compiled))
+    }
+
+    /// The shared maps.
+    pub fn maps(&mut self) -> &mut Maps {
+        &mut self.maps
+    }
+
+    /// The counters of this copy.
+    ///
+    /// # Errors
+    /// Where a map lacks.
+    pub fn counters(&self) -> Result<Counters, Error> {
+        Counters::of(&self.ebpf)
+    }
+
+    /// Runs a program on one frame, `repeat` times.
+    ///
+    /// # Errors
+    /// [`Error::NotRunnable`] where the kernel's test run doesn't take the frame.
+    pub fn run(&self, program: Program, frame: &[u8], repeat: u32) -> Result<Run, Error> {
+        let not_found = Error::Missing { kind: "program", name: program.name() };
+        let xdp: &Xdp = self.ebpf.program(program.name()).ok_or(not_found)?.try_into()?;
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
+        match xdp.test_run(options) {
+            Ok(result) => Ok(Run { action: result.return_value, duration: result.duration }),
+            Err(ProgramError::SyscallError(error))
+                if matches!(error.io_error.raw_os_error(), Some(libc::EINVAL | libc::ENOMEM)) =>
+            {
+                Err(Error::NotRunnable { octets: frame.len() })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What happened to the last packet. Only where the copy was loaded for tracing.
+    ///
+    /// # Errors
+    /// Where the map can't be read.
+    pub fn trace(&self) -> Result<Trace, Error> {
+        let map = self.ebpf.map(name::TRACE);
+        let map = map.ok_or(Error::Missing { kind: "map", name: name::TRACE })?;
+        let traces: Array<_, Value<Trace>> = map.try_into()?;
+        Ok(traces.get(&0, 0)?.0)
+    }
+
+    /// What the kernel says of a program.
+    ///
+    /// # Errors
+    /// Where it can't be asked.
+    pub fn info(&self, program: Program) -> Result<Runnable, Error> {
+        let not_found = Error::Missing { kind: "program", name: program.name() };
+        let info = self.ebpf.program(program.name()).ok_or(not_found)?.info()?;
+        Ok(Runnable {
+            verified_instructions: info.verified_instruction_count(),
+            translated: info.size_translated(),
+            jited: info.size_jitted(),
+        })
+    }
+}
+
+/// Loads one program of a copy; the verifier's last words are the error's.
+pub(super) fn load_program<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut Xdp, Error> {
+    let program = ebpf.program_mut(name).ok_or(Error::Missing { kind: "program", name })?;
+    let xdp: &mut Xdp = program.try_into()?;
+    match xdp.load() {
+        Ok(()) => Ok(xdp),
+        Err(ProgramError::LoadError { io_error, verifier_log }) => {
+            let log = verifier_log.to_string();
+            let mut lines: Vec<&str> =
+                log.lines().rev().filter(|l| !l.is_empty()).take(4).collect();
+            lines.reverse();
+            let message = format!("{io_error}; {}", lines.join("; "));
+            Err(Error::Verifier { program: name.to_owned(), message })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the shared maps of an instance, or takes up those that are there.
+pub(super) fn shared_maps(pins: &PinDir) -> Result<Maps, Error> {
+    pins.create()?;
+    if !pins.exists() {
+        drop(object::load(&Place::Shared(pins), Constants::default())?);
+    }
+    Maps::open(pins)
+}
+
+/// Loads the copy of one interface, with its maps pinned.
+pub(super) fn for_interface(pins: &PinDir, interface: &str, id: u32) -> Result<Ebpf, Error> {
+    pins.create_interface(interface)?;
+    let constants = Constants { interface_id: id, tracing: false, tick: tick_units() };
+    let mut ebpf = object::load(&Place::Interface(pins, interface), constants)?;
+    load_program(&mut ebpf, name::INGRESS)?;
+    Ok(ebpf)
+}

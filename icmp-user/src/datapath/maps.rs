@@ -1,0 +1,289 @@
+//! The shared maps of an instance, typed.
+
+use super::{Error, LocalAddress, PinDir};
+use crate::policy::{CheckedPolicy, CompileContext, Compiled};
+use aya::{
+    Ebpf, Pod,
+    maps::{Array, ArrayOfMaps, HashMap, LpmTrie, Map, MapData, lpm_trie::Key},
+};
+use icmp_common::abi::{
+    self, BUCKETS, Bucket, CLASSES, ClassKey, INTERFACES, PolicyInfo, PolicyTable, SCHEMA, name,
+};
+use std::{
+    collections::HashSet,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use zerocopy::FromZeros;
+
+/// The flag without which the kernel makes no LPM trie.
+const BPF_F_NO_PREALLOC: u32 = 1;
+
+/// A value of `icmp_common::abi` as aya takes it: neither trait nor type is this crate's.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct Value<T>(pub T);
+
+// SAFETY: only used with the values of `icmp_common::abi`, which are `#[repr(C)]` integers without
+// padding (zerocopy's derives refuse others).
+unsafe impl<T: zerocopy::IntoBytes + zerocopy::FromBytes + Copy + 'static> Pod for Value<T> {}
+
+type Policies = ArrayOfMaps<MapData, Array<MapData, Value<PolicyTable>>>;
+type Zones<K> = ArrayOfMaps<MapData, LpmTrie<MapData, K, u32>>;
+
+/// The maps that all interfaces of an instance share.
+pub struct Maps {
+    policy: Policies,
+    zones_v4: Zones<[u8; 4]>,
+    zones_v6: Zones<[u8; 16]>,
+    buckets: Array<MapData, Value<Bucket>>,
+    owners: Array<MapData, u64>,
+    local: HashMap<MapData, [u8; 16], u32>,
+    class_keys: Array<MapData, Value<ClassKey>>,
+    interfaces: Array<MapData, Value<abi::Interface>>,
+    info: Array<MapData, Value<PolicyInfo>>,
+}
+
+impl Maps {
+    /// Those of a loaded copy, which no longer has them afterwards.
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, Error> {
+        Self::from(|name| ebpf.take_map(name).ok_or(Error::Missing { kind: "map", name }))
+    }
+
+    /// Those that are pinned.
+    ///
+    /// # Errors
+    /// [`Error::NoInstance`] where there are none, [`Error::Schema`] where another version made
+    /// them.
+    pub fn open(pins: &PinDir) -> Result<Self, Error> {
+        pins.require()?;
+        let info: Array<_, Value<PolicyInfo>> =
+            pinned(pins, name::POLICY_INFO).and_then(|map| Ok(map.try_into()?)).map_err(|_| {
+                Error::Schema { path: pins.path().to_owned(), found: 0, expected: SCHEMA }
+            })?;
+        let found = info.get(&0, 0)?.0.schema;
+        // Zero: made, and never written; an interrupted start.
+        if found != SCHEMA && found != 0 {
+            return Err(Error::Schema { path: pins.path().to_owned(), found, expected: SCHEMA });
+        }
+        Self::from(|name| pinned(pins, name))
+    }
+
+    fn from(mut map: impl FnMut(&'static str) -> Result<Map, Error>) -> Result<Self, Error> {
+        Ok(Self {
+            policy: map(name::POLICY)?.try_into()?,
+            zones_v4: map(name::ZONES_V4)?.try_into()?,
+            zones_v6: map(name::ZONES_V6)?.try_into()?,
+            buckets: map(name::BUCKETS)?.try_into()?,
+            owners: map(name::BUCKET_OWNERS)?.try_into()?,
+            local: map(name::LOCAL)?.try_into()?,
+            class_keys: map(name::CLASS_KEYS)?.try_into()?,
+            interfaces: map(name::IFACES)?.try_into()?,
+            info: map(name::POLICY_INFO)?.try_into()?,
+        })
+    }
+
+    /// What is known of the policy in force; generation 0 where there is none.
+    ///
+    /// # Errors
+    /// Where the map can't be read.
+    pub fn policy_info(&self) -> Result<PolicyInfo, Error> {
+        Ok(self.info.get(&0, 0)?.0)
+    }
+
+    /// What each class stands for, by index.
+    ///
+    /// # Errors
+    /// Where the map can't be read.
+    pub fn class_keys(&self) -> Result<Vec<ClassKey>, Error> {
+        let mut keys = Vec::with_capacity(CLASSES);
+        for i in 0..CLASSES as u32 {
+            let key = self.class_keys.get(&i, 0)?.0;
+            if key.kind == abi::class_kind::UNUSED {
+                break;
+            }
+            keys.push(key);
+        }
+        Ok(keys)
+    }
+
+    /// The interfaces that have been attached, by their stable index.
+    ///
+    /// # Errors
+    /// Where the map can't be read.
+    pub fn interfaces(&self) -> Result<Vec<(u32, String, abi::Interface)>, Error> {
+        let mut found = Vec::new();
+        for i in 0..INTERFACES as u32 {
+            let interface = self.interfaces.get(&i, 0)?.0;
+            let name = text(&interface.name);
+            if !name.is_empty() {
+                found.push((i, name, interface));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The stable index of an interface; it gets one where it has none.
+    pub(super) fn interface_id(&mut self, name: &str) -> Result<u32, Error> {
+        let known = self.interfaces()?;
+        if let Some((id, ..)) = known.iter().find(|(_, n, _)| n == name) {
+            return Ok(*id);
+        }
+        let taken: HashSet<u32> = known.iter().map(|(id, ..)| *id).collect();
+        let id = (0..INTERFACES as u32)
+            .find(|id| !taken.contains(id))
+            .ok_or(Error::TooManyInterfaces { most: INTERFACES })?;
+        self.set_interface(id, name, 0, abi::attach_mode::DETACHED)?;
+        Ok(id)
+    }
+
+    /// Notes how an interface is attached.
+    pub(super) fn set_interface(
+        &mut self,
+        id: u32,
+        name: &str,
+        ifindex: u32,
+        mode: u32,
+    ) -> Result<(), Error> {
+        let interface = abi::Interface { name: padded(name), ifindex, mode };
+        Ok(self.interfaces.set(id, Value(interface), 0)?)
+    }
+
+    /// Puts a policy in force: every packet sees the old one or the new one, whole.
+    ///
+    /// Everything that the new table refers to is written first; the last step is one store of one
+    /// slot. Where anything fails before, the old policy stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Compile`] where it doesn't fit, or a map operation that failed.
+    pub fn apply(&mut self, policy: &CheckedPolicy) -> Result<Compiled, Error> {
+        let before = self.policy_info()?;
+        let owners =
+            (0..BUCKETS as u32).map(|i| self.owners.get(&i, 0)).collect::<Result<Vec<_>, _>>()?;
+        let class_keys = self.class_keys()?;
+        let mut names = vec![None; INTERFACES];
+        for (id, name, _) in self.interfaces()? {
+            names[id as usize] = Some(name);
+        }
+        let mut compiled = policy.compile(&CompileContext {
+            tick_units: super::tick_units(),
+            class_keys: &class_keys,
+            interface_names: &names,
+            bucket_owners: &owners,
+        })?;
+
+        let generation = before.generation + 1;
+        let slot = (generation & 1) as u32;
+        compiled.table.schema = SCHEMA;
+        compiled.table.generation = generation;
+        compiled.table.zone_slot = slot;
+
+        for (i, key) in compiled.class_keys.iter().enumerate() {
+            if class_keys.get(i) != Some(key) {
+                self.class_keys.set(i as u32, Value(*key), 0)?;
+            }
+        }
+        for used in compiled.buckets.iter().filter(|b| !b.kept) {
+            self.buckets.set(used.bucket, Value(Bucket::new_zeroed()), 0)?;
+            self.owners.set(used.bucket, used.fingerprint, 0)?;
+        }
+        let v4 = compiled
+            .zones_v4
+            .iter()
+            .map(|(net, set)| (net.prefix_len(), net.network().octets(), *set));
+        set_zones(&mut self.zones_v4, slot, v4)?;
+        let v6 = compiled
+            .zones_v6
+            .iter()
+            .map(|(net, set)| (net.prefix_len(), net.network().octets(), *set));
+        set_zones(&mut self.zones_v6, slot, v6)?;
+
+        let mut table = Array::<MapData, Value<PolicyTable>>::create(1, 0)?;
+        table.set(0, value(&*compiled.table), 0)?;
+        // The swap. The kernel waits until no program still reads the table that it replaces.
+        self.policy.set(0, &table, 0)?;
+
+        let in_use: HashSet<u32> = compiled.buckets.iter().map(|b| b.bucket).collect();
+        for (i, owner) in (0..).zip(&owners) {
+            if *owner != 0 && !in_use.contains(&i) {
+                self.owners.set(i, 0, 0)?;
+            }
+        }
+        compiled.info.generation = generation;
+        compiled.info.schema = SCHEMA;
+        compiled.info.applied_unix_s =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        self.info.set(0, Value(compiled.info), 0)?;
+        Ok(compiled)
+    }
+
+    /// How often each bucket's compare-and-swap gave up, summed.
+    ///
+    /// # Errors
+    /// Where the map can't be read.
+    pub fn bucket_contention(&self) -> Result<u64, Error> {
+        let mut sum = 0;
+        for i in 0..BUCKETS as u32 {
+            if self.owners.get(&i, 0)? != 0 {
+                sum += self.buckets.get(&i, 0)?.0.contended;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Makes the map of local addresses hold these and no others, and returns how many didn't fit.
+    ///
+    /// # Errors
+    /// Where the map can't be written.
+    pub fn set_local(&mut self, addresses: &[LocalAddress]) -> Result<usize, Error> {
+        let fitting = &addresses[..addresses.len().min(abi::LOCAL_ADDRESSES)];
+        let wanted: std::collections::HashMap<[u8; 16], u32> =
+            fitting.iter().map(|a| (a.octets, a.kind)).collect();
+        let present: Vec<[u8; 16]> = self.local.keys().collect::<Result<_, _>>()?;
+        // New ones last, so that a full map has room for them.
+        for gone in present.iter().filter(|a| !wanted.contains_key(*a)) {
+            self.local.remove(gone)?;
+        }
+        for (address, kind) in &wanted {
+            self.local.insert(address, kind, 0)?;
+        }
+        Ok(addresses.len() - fitting.len())
+    }
+}
+
+fn pinned(pins: &PinDir, name: &str) -> Result<Map, Error> {
+    Ok(Map::from_map_data(MapData::from_pin(pins.map(name))?)?)
+}
+
+/// A reference to an `abi` value as one that aya takes, without a copy: a policy is over a
+/// megabyte.
+fn value<T>(value: &T) -> &Value<T> {
+    // SAFETY: `Value` is transparent.
+    unsafe { &*std::ptr::from_ref(value).cast() }
+}
+
+fn set_zones<K: Pod>(
+    zones: &mut Zones<K>,
+    slot: u32,
+    prefixes: impl ExactSizeIterator<Item = (u8, K, u32)>,
+) -> Result<(), Error> {
+    let room = (prefixes.len() as u32).max(1);
+    let mut trie = LpmTrie::<MapData, K, u32>::create(room, BPF_F_NO_PREALLOC)?;
+    for (length, network, set) in prefixes {
+        trie.insert(&Key::new(length.into(), network), set, 0)?;
+    }
+    Ok(zones.set(slot, &trie, 0)?)
+}
+
+/// The text of a field padded with zeros.
+pub(crate) fn text(field: &[u8]) -> String {
+    let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
+    String::from_utf8_lossy(&field[..end]).into_owned()
+}
+
+/// A text as a field padded with zeros; what is too long is cut.
+fn padded<const N: usize>(text: &str) -> [u8; N] {
+    let mut field = [0; N];
+    let n = text.len().min(N);
+    field[..n].copy_from_slice(&text.as_bytes()[..n]);
+    field
+}

@@ -1,0 +1,27 @@
+//! Load, attach, pin, swap, adopt: the side of user space that talks to the kernel.
+//!
+//! bpffs is the source of truth. What an instance is, is under its pin directory ([`PinDir`]): the
+//! maps that all its interfaces share, and for each interface its counters, its program and its
+//! link. There is no control socket: commands read and write pinned maps, and writers take the
+//! directory's lock.
+
+mod address;
+mod attach;
+mod counters;
+mod error;
+mod instance;
+mod interface;
+mod maps;
+mod object;
+mod pins;
+mod system;
+
+pub use address::{LocalAddress, local_addresses, watch as watch_addresses};
+pub use attach::{AttachMode, Attached, attach, detach};
+pub use counters::{CounterEntry, Counters};
+pub use error::Error;
+pub use instance::{Instance, Program, Run, Runnable};
+pub use interface::{ForeignXdp, Interface, interfaces};
+pub use maps::Maps;
+pub use pins::{DEFAULT_PIN_DIR, Lock, PinDir};
+pub use system::{Note, check as check_system, tick_units};

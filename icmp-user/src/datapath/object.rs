@@ -1,0 +1,54 @@
+//! The kernel object, and how it is loaded.
+
+use super::{Error, PinDir};
+use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
+use icmp_common::abi::name;
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/icmpgate.o"));
+
+/// What a copy of the object is loaded with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Constants {
+    /// The stable index of the interface.
+    pub interface_id: u32,
+    /// Whether each packet's trace is written.
+    pub tracing: bool,
+    /// The length of a tick, in the unit of buckets.
+    pub tick: u64,
+}
+
+/// Where a copy's maps are.
+pub(super) enum Place<'a> {
+    /// Nowhere: they go with the process.
+    Private,
+    /// The shared ones are pinned.
+    Shared(&'a PinDir),
+    /// Those of one interface are pinned, too.
+    Interface(&'a PinDir, &'a str),
+}
+
+/// Creates a copy's maps, or takes up those that are pinned; its programs aren't loaded yet.
+pub(super) fn load(place: &Place<'_>, constants: Constants) -> Result<Ebpf, Error> {
+    if OBJECT.is_empty() {
+        return Err(Error::NotBuilt);
+    }
+    let tracing = u32::from(constants.tracing);
+    let mut loader = EbpfLoader::new();
+    loader
+        // The log of the verifier is asked for when it refuses; statistics cost nothing.
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .override_global(name::INTERFACE_ID, &constants.interface_id, true)
+        .override_global(name::TRACING, &tracing, true)
+        .override_global(name::TICK, &constants.tick, true);
+    if let Place::Shared(pins) | Place::Interface(pins, _) = place {
+        for map in name::SHARED {
+            loader.map_pin_path(map, pins.map(map));
+        }
+    }
+    if let Place::Interface(pins, interface) = place {
+        for map in name::PER_INTERFACE {
+            loader.map_pin_path(map, pins.interface_map(interface, map));
+        }
+    }
+    Ok(loader.load(OBJECT)?)
+}

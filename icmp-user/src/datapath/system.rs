@@ -1,0 +1,102 @@
+//! What the machine must have, and what it is better for it to have.
+
+use super::Error;
+use icmp_common::bucket::UNITS_PER_S;
+use nix::time::{ClockId, clock_getres};
+use std::{fs, path::Path};
+
+/// Something that lacks and is worth a line, but doesn't stop anything.
+pub type Note = String;
+
+/// The capabilities that loading and attaching take, by their bit (linux/capability.h).
+const NEEDED: [(&str, u32); 3] = [("CAP_NET_ADMIN", 12), ("CAP_PERFMON", 38), ("CAP_BPF", 39)];
+/// Root's own, which implies the BPF ones for kernels and files that still ask for it.
+const SYS_ADMIN: u32 = 21;
+
+/// Looks at the capabilities of this process, the JIT and the kernel's BTF.
+///
+/// # Errors
+/// [`Error::Privilege`] naming each capability that lacks.
+pub fn check() -> Result<Vec<Note>, Error> {
+    let status =
+        fs::read_to_string("/proc/self/status").map_err(Error::io("reading /proc/self/status"))?;
+    let missing = missing_capabilities(&status);
+    if !missing.is_empty() {
+        return Err(Error::Privilege { missing: missing.join(", ") });
+    }
+    let mut notes = Vec::new();
+    if let Ok(jit) = fs::read_to_string("/proc/sys/net/core/bpf_jit_enable")
+        && jit.trim() == "0"
+    {
+        notes.push(
+            "the BPF JIT is off, so every packet costs several times as much; turn it on with `sysctl net.core.bpf_jit_enable=1`"
+                .to_owned(),
+        );
+    }
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        notes.push(
+            "this kernel shows no BTF (/sys/kernel/btf/vmlinux); nothing that is in force in this version needs it"
+                .to_owned(),
+        );
+    }
+    Ok(notes)
+}
+
+fn missing_capabilities(status: &str) -> Vec<&'static str> {
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0);
+    let has = |bit: u32| effective >> bit & 1 == 1;
+    NEEDED
+        .iter()
+        .filter(|(name, bit)| !has(*bit) && (*name == "CAP_NET_ADMIN" || !has(SYS_ADMIN)))
+        .map(|(name, _)| *name)
+        .collect()
+}
+
+/// The length of a kernel tick (1/CONFIG_HZ s), in the unit of bucket time.
+///
+/// The coarse clocks advance by ticks, and their resolution is the tick's length in whole
+/// nanoseconds; the frequency is a whole number, so rounding finds it.
+#[must_use]
+pub fn tick_units() -> u64 {
+    let ns = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)
+        .map_or(4_000_000, |t| t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64);
+    tick_of_resolution(ns)
+}
+
+fn tick_of_resolution(ns: u64) -> u64 {
+    let ns = ns.clamp(1, 1_000_000_000);
+    let hz = (1_000_000_000 + ns / 2) / ns;
+    (UNITS_PER_S + hz / 2) / hz
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_that_lack_are_named() {
+        let status = |hex: &str| format!("Name:\tx\nCapEff:\t{hex}\nCapBnd:\t0\n");
+        assert!(missing_capabilities(&status("000001ffffffffff")).is_empty());
+        assert_eq!(
+            missing_capabilities(&status("0000000000000000")),
+            ["CAP_NET_ADMIN", "CAP_PERFMON", "CAP_BPF"]
+        );
+        // CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON alone are enough.
+        assert!(missing_capabilities(&status("000000c000001000")).is_empty());
+        assert_eq!(missing_capabilities(&status("0000008000001000")), ["CAP_PERFMON"]);
+        // CAP_SYS_ADMIN stands in for the two that were split from it.
+        assert!(missing_capabilities(&status("0000000000201000")).is_empty());
+        assert_eq!(missing_capabilities("nothing"), ["CAP_NET_ADMIN", "CAP_PERFMON", "CAP_BPF"]);
+    }
+
+    #[test]
+    fn ticks_of_every_usual_frequency() {
+        for (ns, hz) in [(10_000_000, 100), (4_000_000, 250), (3_333_333, 300), (1_000_000, 1000)] {
+            assert_eq!(tick_of_resolution(ns), (UNITS_PER_S + hz / 2) / hz);
+        }
+    }
+}

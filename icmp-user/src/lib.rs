@@ -1,0 +1,5 @@
+//! icmpgate's user space: policy, datapath and what is shown of it. The binary is a thin layer
+//! above; tests and tools use the same functions.
+
+pub mod datapath;
+pub mod policy;

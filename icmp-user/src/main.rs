@@ -1,0 +1,3 @@
+//! The icmpgate program.
+
+fn main() {}

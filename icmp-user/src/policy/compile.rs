@@ -1,0 +1,360 @@
+//! A checked policy as the maps hold it.
+
+use super::decide::{self, Decider, type_index};
+use super::registry;
+use super::zone::{self, ZoneSets};
+use super::{BucketUse, CheckMode, CheckedPolicy, Effect, RateLimit, Rule, bucket};
+use icmp_common::abi::Rule as TableRule;
+use icmp_common::abi::{
+    CLASSES, ClassEntry, ClassKey, INTERFACES, PolicyInfo, PolicyTable, RULE_NONE, RULES, SCHEMA,
+    action, class_headerless, class_other, family, policy_flag, rule_flag,
+};
+use icmp_common::bucket::{MAX_DEPTH, Unit};
+use icmp_common::classify::code_ignored;
+use icmp_common::verdict::{Mode, Reason};
+use ipnet::{Ipv4Net, Ipv6Net};
+use std::alloc::{Layout, handle_alloc_error};
+use zerocopy::FromZeros;
+
+/// What the maps already hold, and what only the machine knows.
+#[derive(Clone, Copy, Debug)]
+pub struct CompileContext<'a> {
+    /// The length of a kernel tick, in the unit of [`icmp_common::bucket`].
+    pub tick_units: u64,
+    /// The registry of classes, as `CLASS_KEYS` holds it; may be empty.
+    pub class_keys: &'a [ClassKey],
+    /// The names of interfaces by their stable index; may be empty.
+    pub interface_names: &'a [Option<String>],
+    /// Whose each bucket is, as `BUCKET_OWNERS` holds it; may be empty.
+    pub bucket_owners: &'a [u64],
+}
+
+impl CompileContext<'static> {
+    /// A machine of which nothing is known and whose maps are empty. Every limit reads nanoseconds.
+    pub const EMPTY: Self =
+        Self { tick_units: MAX_DEPTH, class_keys: &[], interface_names: &[], bucket_owners: &[] };
+}
+
+/// Why a policy that holds together can't be put into the maps.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// The decision table is too large.
+    #[error(
+        "the policy needs a table of {fragments} kinds of fragment x {destinations} destinations \
+         x {zone_sets} zone sets x {interfaces} interfaces x {rows} rows, and there is room for \
+         {most} entries; most come from its {largest} {what}"
+    )]
+    Decisions {
+        /// How many kinds of fragment its rules tell apart.
+        fragments: usize,
+        /// How many destinations.
+        destinations: usize,
+        /// How many distinct chains of nested zones.
+        zone_sets: usize,
+        /// How many interfaces, the rest counted as one.
+        interfaces: usize,
+        /// How many rows at least: kinds of message that its rules tell apart.
+        rows: usize,
+        /// How many entries there is room for.
+        most: usize,
+        /// The largest of these.
+        largest: usize,
+        /// Which that is, and what would make it smaller.
+        what: &'static str,
+    },
+    /// The registry of classes is full.
+    #[error(
+        "{needed} pairs of type and code are to be counted apart, and there is room for {most}; \
+         name fewer codes one by one, or use ranges; pairs that earlier policies named are kept \
+         until the program is detached",
+        most = CLASSES
+    )]
+    Classes {
+        /// How many classes are needed.
+        needed: usize,
+    },
+    /// The registry in the maps isn't one of this version.
+    #[error("the registry of classes in the maps is not one of this version; detach and run again")]
+    Registry,
+    /// No bucket is free.
+    #[error("no token bucket is free; detach and run again")]
+    Buckets,
+    /// There are more interfaces than the maps hold.
+    #[error("{found} interfaces are known, and one instance holds {most}", most = INTERFACES)]
+    Interfaces {
+        /// How many were given.
+        found: usize,
+    },
+    /// There are more rules than the table holds.
+    #[error("the policy has {found} rules, and there is room for {most}", most = RULES - 1)]
+    Rules {
+        /// How many there are.
+        found: usize,
+    },
+}
+
+/// What the maps are given.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The policy. The loader fills in its generation and zone slot.
+    pub table: Box<PolicyTable>,
+    /// IPv4 prefixes, each with the number of its zone set.
+    pub zones_v4: Vec<(Ipv4Net, u32)>,
+    /// IPv6 prefixes, likewise.
+    pub zones_v6: Vec<(Ipv6Net, u32)>,
+    /// By number of a zone set, its zones, the longest prefix's first, as indices of
+    /// [`CheckedPolicy::zones`]. The first is empty: no zone.
+    pub zone_sets: Vec<Vec<usize>>,
+    /// The names of the rules by their number in the table.
+    pub rule_names: Vec<String>,
+    /// For each rule of the table, its index in [`CheckedPolicy::rules`].
+    pub rule_indices: Vec<usize>,
+    /// The buckets that it uses.
+    pub buckets: Vec<BucketUse>,
+    /// The registry of classes that it needs: what there was, and more behind.
+    pub class_keys: Vec<ClassKey>,
+    /// Interfaces that rules name and that aren't among those known: these rules match nothing.
+    pub absent_interfaces: Vec<String>,
+    /// What is known of it, for `status`. The loader fills in generation and time.
+    pub info: PolicyInfo,
+}
+
+impl CheckedPolicy {
+    /// Makes the map entries.
+    ///
+    /// # Errors
+    /// [`CompileError`] where they wouldn't fit.
+    pub fn compile(&self, context: &CompileContext<'_>) -> Result<Compiled, CompileError> {
+        if context.interface_names.len() > INTERFACES {
+            return Err(CompileError::Interfaces { found: context.interface_names.len() });
+        }
+        let (rule_indices, rules): (Vec<usize>, Vec<&Rule>) =
+            self.rules.iter().enumerate().filter(|(_, rule)| rule.in_force()).unzip();
+        // One is kept for what no rule matches.
+        if rules.len() >= RULES {
+            return Err(CompileError::Rules { found: rules.len() });
+        }
+        let zones = self.compile_zones(&rules);
+        let named = named_interfaces(&rules, context.interface_names);
+        let interfaces = std::iter::once(None)
+            .chain(named.present.iter().map(|name| Some((*name).to_owned())))
+            .collect();
+        let class_keys = registry::extend(context.class_keys, &rules)?;
+        let mut decider =
+            Decider::new(&rules, decide::dimensions(&rules, zones.chains.clone(), interfaces))?;
+
+        // On the heap from the start: it is larger than a thread's stack has to be.
+        let mut table = PolicyTable::new_box_zeroed()
+            .unwrap_or_else(|_| handle_alloc_error(Layout::new::<PolicyTable>()));
+        table.schema = SCHEMA;
+        table.checks_off = self.checks.bits(CheckMode::Off);
+        table.checks_observe = self.checks.bits(CheckMode::Observe);
+        write_classes(&mut table, &mut decider, &class_keys)?;
+        decider.write(&mut table.decisions);
+        let mut rule_names: Vec<String> = rules.iter().map(|r| r.name.clone()).collect();
+        let buckets = write_rules(&mut table, &rules, context)?;
+        write_default(&mut table, &mut rule_names);
+
+        let (dimensions, rows) = decider.dimensions();
+        let rows = rows as u32;
+        let per_zone = rows * dimensions.interfaces.len() as u32;
+        let per_destination = per_zone * dimensions.chains.len() as u32;
+        let per_fragment = per_destination * dimensions.destinations as u32;
+        let stride = |of: usize, stride: u32| if of > 1 { stride } else { 0 };
+        table.zone_stride = stride(dimensions.chains.len(), per_zone);
+        table.destination_stride = stride(dimensions.destinations, per_destination);
+        table.fragment_stride = stride(dimensions.fragments, per_fragment);
+        for (offset, name) in table.interfaces.iter_mut().zip(context.interface_names) {
+            let place = dimensions.interfaces.iter().position(|i| i.is_some() && i == name);
+            *offset = place.unwrap_or(0) as u32 * rows;
+        }
+        let flags = [
+            (dimensions.destinations > 1, policy_flag::DESTINATION),
+            (!zones.v4.is_empty(), policy_flag::ZONES_V4),
+            (!zones.v6.is_empty(), policy_flag::ZONES_V6),
+            (self.mode == Mode::Observe, policy_flag::OBSERVE),
+        ];
+        table.flags = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum();
+
+        let info = PolicyInfo {
+            generation: 0,
+            applied_unix_s: 0,
+            rules: rules.len() as u32,
+            prefixes: self.zones.iter().map(|z| z.prefixes.len() as u32).sum(),
+            observe: u32::from(self.mode == Mode::Observe),
+            schema: SCHEMA,
+            profile: padded(self.profile.name().as_bytes()),
+            path: padded(&self.absolute_path()),
+        };
+        Ok(Compiled {
+            table,
+            zones_v4: zones.v4,
+            zones_v6: zones.v6,
+            zone_sets: zones.chains,
+            rule_names,
+            rule_indices,
+            buckets,
+            class_keys,
+            absent_interfaces: named.absent.into_iter().map(str::to_owned).collect(),
+            info,
+        })
+    }
+
+    /// The zones that rules name, by the family of address for which they do.
+    fn compile_zones(&self, rules: &[&Rule]) -> ZoneSets {
+        let mut used = [vec![false; self.zones.len()], vec![false; self.zones.len()]];
+        for pattern in rules.iter().map(|r| &r.pattern) {
+            if let Some(zone) = pattern.zone {
+                used[0][zone] |= pattern.covers_ipv4();
+                used[1][zone] |= pattern.covers_ipv6();
+            }
+        }
+        zone::compile(&self.zones, &used[0], &used[1])
+    }
+
+    /// The octets of the file's absolute path; none for a bare profile.
+    fn absolute_path(&self) -> Vec<u8> {
+        use std::os::unix::ffi::OsStrExt;
+        let Some(path) = &self.path else { return Vec::new() };
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        absolute.as_os_str().as_bytes().to_vec()
+    }
+}
+
+impl Compiled {
+    /// The number of the rule that decides a packet, by the lookup that the kernel makes: the
+    /// stable index of the interface, type and code where they are readable, and the number of the
+    /// zone set that the source's longest prefix has.
+    #[must_use]
+    pub fn rule_for(
+        &self,
+        interface: usize,
+        family: u8,
+        message: Option<(u8, u8)>,
+        fragment: u8,
+        destination: u8,
+        zone_set: u32,
+    ) -> u16 {
+        let table = &self.table;
+        let entry = match message {
+            Some((ty, code)) => table.classes[type_index(family, ty)][usize::from(code)],
+            None => table.headerless[usize::from(family)],
+        };
+        let index = u32::from(fragment) * table.fragment_stride
+            + u32::from(destination) * table.destination_stride
+            + zone_set * table.zone_stride
+            + table.interfaces[interface]
+            + u32::from(entry.row);
+        table.decisions[index as usize]
+    }
+}
+
+/// The interfaces that rules name, each once.
+struct NamedInterfaces<'r> {
+    present: Vec<&'r str>,
+    absent: Vec<&'r str>,
+}
+
+fn named_interfaces<'r>(rules: &[&'r Rule], known: &[Option<String>]) -> NamedInterfaces<'r> {
+    let mut names: Vec<&str> =
+        rules.iter().filter_map(|r| r.pattern.interface.as_deref()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let (present, absent) =
+        names.into_iter().partition(|name| known.iter().flatten().any(|k| k == name));
+    NamedInterfaces { present, absent }
+}
+
+/// Gives every pair, and every family's headerless packets, its row and its class.
+fn write_classes(
+    table: &mut PolicyTable,
+    decider: &mut Decider<'_>,
+    keys: &[ClassKey],
+) -> Result<(), CompileError> {
+    for f in family::ALL {
+        table.headerless[usize::from(f)] =
+            ClassEntry { row: decider.headerless(f)?, class: class_headerless(f) };
+        for ty in 0..=u8::MAX {
+            let rows = decider.codes(f, ty)?;
+            for (entry, row) in table.classes[type_index(f, ty)].iter_mut().zip(rows) {
+                *entry = ClassEntry { row, class: class_other(f) };
+            }
+        }
+    }
+    for (key, class) in keys.iter().zip(0..) {
+        // What an instance of another make left there may be of no family that we know.
+        if let Some((family, ty, code)) = registry::pair(key)
+            && family::ALL.contains(&family)
+        {
+            table.classes[type_index(family, ty)][usize::from(code)].class = class;
+        }
+    }
+    // C3: what receivers must ignore is ignored.
+    for f in family::ALL {
+        for ty in (0..=u8::MAX).filter(|ty| code_ignored(f, *ty)) {
+            let codes = &mut table.classes[type_index(f, ty)];
+            *codes = [codes[0]; 256];
+        }
+    }
+    Ok(())
+}
+
+/// Writes the rules, and finds buckets for those that are limited.
+fn write_rules(
+    table: &mut PolicyTable,
+    rules: &[&Rule],
+    context: &CompileContext<'_>,
+) -> Result<Vec<BucketUse>, CompileError> {
+    let mut limited: Vec<(u16, &Rule, &RateLimit)> = Vec::new();
+    for ((slot, rule), number) in table.rules.iter_mut().zip(rules).zip(0..) {
+        if rule.mode == Mode::Observe {
+            slot.flags |= rule_flag::OBSERVE;
+        }
+        match rule.effect() {
+            Effect::Pass => (slot.action, slot.reason) = (action::PASS, Reason::ACCEPTED.0),
+            Effect::Drop(reason) => (slot.action, slot.reason) = (action::DROP, reason.0),
+            Effect::Limit(limit) => {
+                (slot.action, slot.reason) = (action::LIMIT, Reason::OVER_LIMIT.0);
+                // Reading refused what has no bucket.
+                let Some(units) = limit.bucket() else { continue };
+                (slot.cost, slot.depth) = (units.cost, units.depth);
+                if limit.unit == Unit::Octets {
+                    slot.flags |= rule_flag::OCTETS;
+                }
+                if units.fits_ticks(context.tick_units.min(MAX_DEPTH)) {
+                    slot.flags |= rule_flag::TICKS;
+                }
+                limited.push((number, rule, limit));
+            }
+        }
+    }
+    let buckets = bucket::assign(&limited, context.bucket_owners)?;
+    for used in &buckets {
+        table.rules[usize::from(used.rule)].bucket = used.bucket;
+    }
+    Ok(buckets)
+}
+
+/// Gives what no rule matches a rule that passes. Every profile ends in rules that match all, so
+/// this is for a profile to come that forgets.
+fn write_default(table: &mut PolicyTable, names: &mut Vec<String>) {
+    let number = names.len();
+    let mut missing = false;
+    for decision in table.decisions.iter_mut().filter(|d| **d == RULE_NONE) {
+        *decision = number as u16;
+        missing = true;
+    }
+    if missing {
+        table.rules[number] =
+            TableRule { action: action::PASS, reason: Reason::ACCEPTED.0, ..TableRule::default() };
+        names.push("default".to_owned());
+    }
+}
+
+/// Octets in a field, padded with zeros or cut at the front; one zero always stands at the end.
+fn padded<const N: usize>(octets: &[u8]) -> [u8; N] {
+    let octets = &octets[octets.len().saturating_sub(N - 1)..];
+    let mut field = [0; N];
+    field[..octets.len()].copy_from_slice(octets);
+    field
+}

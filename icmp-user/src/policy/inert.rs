@@ -1,0 +1,112 @@
+//! What a profile says and this version doesn't do yet.
+//!
+//! Profiles are written whole. A rule keeps what isn't in force beside what is, so that a version
+//! that learns to do it changes [`Rule::effect`](super::Rule::effect), `compile` and this list, and
+//! no profile.
+
+use super::{Action, Key, Rule};
+use std::fmt;
+
+/// A part of a rule that isn't in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inert {
+    /// The rule: an index of [`CheckedPolicy::rules`](super::CheckedPolicy::rules).
+    pub rule: usize,
+    /// What of it.
+    pub what: InertKind,
+}
+
+/// What isn't in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum InertKind {
+    /// A limit by source.
+    SourceLimits,
+    /// A limit by link.
+    LinkLimits,
+    /// A reserve.
+    Reserves,
+    /// Checks V2 to V8, the budget of unknown flows included.
+    Checks,
+    /// What the rule spares.
+    Exceptions,
+    /// The whole rule: it is of egress.
+    Egress,
+}
+
+impl InertKind {
+    const ALL: [Self; 6] = [
+        Self::SourceLimits,
+        Self::LinkLimits,
+        Self::Reserves,
+        Self::Checks,
+        Self::Exceptions,
+        Self::Egress,
+    ];
+
+    /// What it is, in the plural.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::SourceLimits => "per-source limits",
+            Self::LinkLimits => "per-link limits",
+            Self::Reserves => "reserves",
+            Self::Checks => "quote and flow checks V2-V8",
+            Self::Exceptions => "exceptions",
+            Self::Egress => "egress rules",
+        }
+    }
+}
+
+impl fmt::Display for InertKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+/// What of these rules isn't in force: each kind once a rule.
+pub(super) fn of(rules: &[Rule]) -> Vec<Inert> {
+    rules
+        .iter()
+        .enumerate()
+        .flat_map(|(index, rule)| {
+            InertKind::ALL
+                .into_iter()
+                .filter(|kind| has(rule, *kind))
+                .map(move |what| Inert { rule: index, what })
+        })
+        .collect()
+}
+
+fn has(rule: &Rule, kind: InertKind) -> bool {
+    // Of a rule that isn't asked at all, that alone is said.
+    if !rule.in_force() {
+        return kind == InertKind::Egress;
+    }
+    let limit = |key: Key| rule.limits.iter().any(|l| l.key == key && !l.in_force());
+    match kind {
+        InertKind::SourceLimits => limit(Key::Source) || limit(Key::Destination),
+        InertKind::LinkLimits => limit(Key::Link),
+        InertKind::Reserves => rule.limits.iter().any(|l| l.reserve),
+        InertKind::Checks => {
+            !rule.checks.is_empty()
+                || rule.unknown_flow.is_some()
+                || rule.action == Action::VerifyRedirect
+        }
+        InertKind::Exceptions => !rule.except.is_empty(),
+        InertKind::Egress => false,
+    }
+}
+
+/// What isn't in force, as one line; `None` where everything is.
+#[must_use]
+pub fn note(inert: &[Inert]) -> Option<String> {
+    let parts: Vec<String> = InertKind::ALL
+        .into_iter()
+        .filter_map(|kind| match inert.iter().filter(|i| i.what == kind).count() {
+            0 => None,
+            1 => Some(format!("{kind} (1 rule)")),
+            n => Some(format!("{kind} ({n} rules)")),
+        })
+        .collect();
+    (!parts.is_empty()).then(|| format!("not in force in this version: {}", parts.join(", ")))
+}

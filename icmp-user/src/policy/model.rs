@@ -1,0 +1,380 @@
+//! What a policy says, once read: the rules as written, and what of them is in force.
+
+use super::values::Values;
+use super::{Inert, Profile};
+use icmp_common::abi::{family, fragment};
+use icmp_common::bucket::{Limit, Unit};
+use icmp_common::verdict::{FAULTS, Mode, Reason};
+use ipnet::IpNet;
+use std::path::PathBuf;
+
+/// A policy that holds together.
+#[derive(Clone, Debug)]
+pub struct CheckedPolicy {
+    /// What messages call it: the file's path as it was typed, or the profile's name.
+    pub name: String,
+    /// The file, where it came from one.
+    pub path: Option<PathBuf>,
+    /// The profile it starts from.
+    pub profile: Profile,
+    /// Whether verdicts are carried out.
+    pub mode: Mode,
+    /// What is done about each fault.
+    pub checks: Checks,
+    /// The zones, those that only a rule of the profile names included (without prefixes).
+    pub zones: Vec<Zone>,
+    /// The operator's rules, then the profile's, each in the order in which they are written.
+    pub rules: Vec<Rule>,
+    /// What of those rules this version doesn't put in force.
+    pub inert: Vec<Inert>,
+}
+
+/// A named list of prefixes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// Its name.
+    pub name: String,
+    /// Its prefixes, of both families, without host bits.
+    pub prefixes: Vec<IpNet>,
+}
+
+/// Who wrote a rule. The operator's comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Layer {
+    /// The operator's own file.
+    Operator,
+    /// The profile.
+    Profile,
+}
+
+/// What is done about a fault.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CheckMode {
+    /// The packet is dropped.
+    #[default]
+    Enforce,
+    /// It is noted, and the packet passes.
+    Observe,
+    /// It isn't looked at.
+    Off,
+}
+
+impl CheckMode {
+    /// Every mode, in the order in which messages list them.
+    pub const ALL: [Self; 3] = [Self::Enforce, Self::Observe, Self::Off];
+
+    /// The label used in policy files.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// What is done about each fault, by the index of its reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checks([CheckMode; FAULTS as usize]);
+
+impl Checks {
+    /// What is done about this fault.
+    #[must_use]
+    pub fn get(&self, fault: Reason) -> CheckMode {
+        self.0.get(usize::from(fault.0)).copied().unwrap_or_default()
+    }
+
+    /// Says what is done about this fault. A reason that isn't one is left alone.
+    pub fn set(&mut self, fault: Reason, mode: CheckMode) {
+        if let Some(slot) = self.0.get_mut(usize::from(fault.0)) {
+            *slot = mode;
+        }
+    }
+
+    /// The fault set of those in this mode.
+    #[must_use]
+    pub fn bits(&self, mode: CheckMode) -> u32 {
+        self.faults().filter(|(_, m)| *m == mode).fold(0, |bits, (fault, _)| bits | fault.bit())
+    }
+
+    /// Every fault that there is, and what is done about it.
+    pub fn faults(&self) -> impl Iterator<Item = (Reason, CheckMode)> {
+        (0..FAULTS).map(Reason).filter(|r| r.entry().is_some()).map(|r| (r, self.get(r)))
+    }
+}
+
+/// The hook at which a rule is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hook {
+    /// What arrives.
+    Ingress,
+    /// What this machine sends.
+    Egress,
+}
+
+/// Which packets a rule is about. `None` is any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pattern {
+    /// The hook, where it is written; [`Pattern::hook`] says which it is.
+    pub hook: Option<Hook>,
+    /// One of [`family`].
+    pub family: Option<u8>,
+    /// The types. Where given, the family is known too.
+    pub types: Option<Values>,
+    /// The codes. Where given, the types are too.
+    pub codes: Option<Values>,
+    /// The zone of the source address: an index of [`CheckedPolicy::zones`].
+    pub zone: Option<usize>,
+    /// The name of the interface.
+    pub interface: Option<String>,
+    /// One of [`icmp_common::abi::destination`].
+    pub destination: Option<u8>,
+    /// One of [`fragment`].
+    pub fragment: Option<u8>,
+}
+
+impl Pattern {
+    /// Whether it is about a message of this family, type and code; a packet without readable ones
+    /// is only matched by what names neither.
+    #[must_use]
+    pub fn matches_message(&self, family: u8, message: Option<(u8, u8)>) -> bool {
+        self.family.is_none_or(|f| f == family)
+            && match message {
+                Some((ty, code)) => {
+                    self.types.as_ref().is_none_or(|t| t.contains(ty))
+                        && self.codes.as_ref().is_none_or(|c| c.contains(code))
+                }
+                None => self.types.is_none() && self.codes.is_none(),
+            }
+    }
+
+    /// The hook at which it is asked: where none is written, ingress. A rule that an operator wrote
+    /// for what arrives mustn't come to bear on what is sent once a version has that hook.
+    #[must_use]
+    pub fn hook(&self) -> Hook {
+        self.hook.unwrap_or(Hook::Ingress)
+    }
+
+    /// Whether it can be about a packet that has an IPv4 source address.
+    #[must_use]
+    pub fn covers_ipv4(&self) -> bool {
+        self.family != Some(family::ICMPV6)
+    }
+
+    /// Whether it can be about a packet that has an IPv6 source address.
+    #[must_use]
+    pub fn covers_ipv6(&self) -> bool {
+        self.family.is_none_or(|f| f == family::ICMPV6)
+    }
+
+    /// Whether it is about later fragments only.
+    #[must_use]
+    pub fn is_later_fragment(&self) -> bool {
+        self.fragment == Some(fragment::LATER)
+    }
+}
+
+/// What a rule says is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Pass.
+    Pass,
+    /// Drop.
+    Drop,
+    /// Pass within the limits, drop beyond them.
+    Limit,
+    /// Pass a redirect that agrees with the routes in use (row V5), drop others.
+    VerifyRedirect,
+}
+
+impl Action {
+    /// The label used in policy files.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+            Self::Limit => "limit",
+            Self::VerifyRedirect => "verify-redirect",
+        }
+    }
+}
+
+/// What the rate of a limit is counted over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Every {
+    /// A second.
+    #[default]
+    Second,
+    /// 60 seconds.
+    Minute,
+    /// 3,600 seconds.
+    Hour,
+}
+
+impl Every {
+    /// Every period, in the order in which messages list them.
+    pub const ALL: [Self; 3] = [Self::Second, Self::Minute, Self::Hour];
+
+    /// The label used in policy files.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Second => "second",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+        }
+    }
+
+    /// Its length in seconds.
+    #[must_use]
+    pub const fn seconds(self) -> u64 {
+        match self {
+            Self::Second => 1,
+            Self::Minute => 60,
+            Self::Hour => 3600,
+        }
+    }
+}
+
+/// What shares one bucket of a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// Everything that the rule matches.
+    #[default]
+    Total,
+    /// What has one source.
+    Source,
+    /// What has one destination.
+    Destination,
+    /// What arrives on one link.
+    Link,
+}
+
+impl Key {
+    /// Every key, in the order in which messages list them.
+    pub const ALL: [Self; 4] = [Self::Total, Self::Source, Self::Destination, Self::Link];
+
+    /// The label used in policy files.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Total => "total",
+            Self::Source => "source",
+            Self::Destination => "destination",
+            Self::Link => "link",
+        }
+    }
+}
+
+/// A limit, as written. It can be kept: [`RateLimit::bucket`] was tried when it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RateLimit {
+    /// How many in each period.
+    pub rate: u64,
+    /// How many at once.
+    pub burst: u64,
+    /// The period.
+    pub every: Every,
+    /// What is counted.
+    pub unit: Unit,
+    /// What shares a bucket.
+    pub key: Key,
+    /// Whether only what belongs to a live flow, and no other class, draws on it (row L2).
+    pub reserve: bool,
+}
+
+impl RateLimit {
+    /// Whether this version keeps it.
+    #[must_use]
+    pub fn in_force(&self) -> bool {
+        self.key == Key::Total && !self.reserve
+    }
+
+    /// The limit in the unit of the bucket; `None` where it can't be kept, which reading refuses.
+    #[must_use]
+    pub fn bucket(&self) -> Option<Limit> {
+        Limit::new(self.rate, self.every.seconds(), self.burst, self.unit).ok()
+    }
+
+    /// `packets` or `octets`.
+    #[must_use]
+    pub const fn unit_label(&self) -> &'static str {
+        match self.unit {
+            Unit::Packets => "packets",
+            Unit::Octets => "octets",
+        }
+    }
+}
+
+/// What becomes of an error whose flow is unknown (row V4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnknownFlow {
+    /// It is dropped.
+    Drop,
+    /// It is limited by a budget of its own.
+    Limit(RateLimit),
+}
+
+/// A rule, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its name, unique in the policy. Those of profiles have a slash, those of files can't.
+    pub name: String,
+    /// Who wrote it.
+    pub layer: Layer,
+    /// The profile in whose file it stands, where it is one's.
+    pub profile: Option<Profile>,
+    /// The line that its header stands on, in its file; from 1.
+    pub line: usize,
+    /// Which packets it is about.
+    pub pattern: Pattern,
+    /// What it says is done.
+    pub action: Action,
+    /// Its limits, where the action is [`Action::Limit`].
+    pub limits: Vec<RateLimit>,
+    /// Whether its verdict is carried out.
+    pub mode: Mode,
+    /// The checks (rows V2 to V8) that it wants made, by name.
+    pub checks: Vec<String>,
+    /// What becomes of errors whose flow is unknown.
+    pub unknown_flow: Option<UnknownFlow>,
+    /// What it spares, by name.
+    pub except: Vec<String>,
+    /// Where it is laid down: an RFC and section, or a sentence of the operator's.
+    pub source: Option<String>,
+}
+
+/// What a rule comes to in this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect<'a> {
+    /// Pass.
+    Pass,
+    /// Drop, for this reason.
+    Drop(Reason),
+    /// Pass within this limit, drop beyond it.
+    Limit(&'a RateLimit),
+}
+
+impl Rule {
+    /// Whether this version asks it at all.
+    #[must_use]
+    pub fn in_force(&self) -> bool {
+        self.pattern.hook() == Hook::Ingress
+    }
+
+    /// What it comes to in this version. A limit of which nothing is in force yet passes; a
+    /// redirect, which nothing verifies yet, is dropped.
+    #[must_use]
+    pub fn effect(&self) -> Effect<'_> {
+        match self.action {
+            Action::Pass => Effect::Pass,
+            Action::Drop => Effect::Drop(Reason::DENIED),
+            Action::VerifyRedirect => Effect::Drop(Reason::REDIRECT_UNVERIFIED),
+            Action::Limit => {
+                self.limits.iter().find(|l| l.in_force()).map_or(Effect::Pass, Effect::Limit)
+            }
+        }
+    }
+}

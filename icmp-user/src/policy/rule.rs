@@ -1,0 +1,255 @@
+//! Reading a rule: which packets it is about, what is done with them.
+
+use super::document::{LATER_CHECKS, MODES, WrittenRule};
+use super::error::{one_of, quoted};
+use super::limit::{self, LIMIT};
+use super::reader::{LaterKey, Reader, Span, Value};
+use super::{Action, Hook, Layer, Pattern, Rule, UnknownFlow, message};
+use icmp_common::abi::{destination, fragment};
+use icmp_common::verdict::Mode;
+use toml::de::DeTable;
+
+/// The keys of a rule.
+const KEYS: &[&str] = &[
+    "name",
+    "family",
+    "type",
+    "code",
+    "zone",
+    "interface",
+    "destination",
+    "fragment",
+    "hook",
+    "action",
+    "limit",
+    "mode",
+    "source",
+];
+/// The keys of a rule in a profile: what isn't in force yet as well.
+const PROFILE_KEYS: &[&str] = &[
+    "name",
+    "family",
+    "type",
+    "code",
+    "zone",
+    "interface",
+    "destination",
+    "fragment",
+    "hook",
+    "action",
+    "limit",
+    "limits",
+    "mode",
+    "source",
+    "checks",
+    "unknown-flow",
+    "except",
+];
+/// The keys that a later version has.
+const LATER_KEYS: &[LaterKey] = &[
+    ("limits", "several limits of one rule"),
+    ("checks", "checks by rule"),
+    ("unknown-flow", "checks of the flow that an error is about"),
+    ("except", "exceptions"),
+    ("origin", "rules on what this machine sends"),
+    ("penalty", "the penalty box"),
+    ("reserve", "reserves"),
+    ("beyond", "a choice of what happens beyond a limit"),
+];
+/// What a profile's rule can spare, once a version can tell.
+const EXCEPTIONS: &[(&str, ())] = &[("own-requests", ()), ("listed-routers", ()), ("gateway", ())];
+const DESTINATIONS: &[(&str, u8)] =
+    &[("local", destination::LOCAL), ("transit", destination::TRANSIT)];
+const FRAGMENTS: &[(&str, u8)] =
+    &[("none", fragment::NONE), ("first", fragment::FIRST), ("later", fragment::LATER)];
+const HOOKS: &[(&str, Hook)] = &[("ingress", Hook::Ingress), ("egress", Hook::Egress)];
+/// What the operator's own rules can do in this version.
+const ACTIONS: &[Action] = &[Action::Pass, Action::Drop, Action::Limit];
+/// What they can do in a later one.
+const LATER_ACTIONS: &[(&str, &str)] = &[
+    ("reject", "answers from the hook"),
+    ("reply", "answers from the hook"),
+    ("verify-redirect", "the check of redirects against the routes in use"),
+];
+/// What a name looks like.
+pub(super) const NAME: &str = "lower-case letters, digits and hyphens, at most 64";
+
+/// Whether a name can be one of an operator's.
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// Reads a rule, the table of one `[[rule]]`.
+pub(super) fn read(reader: &mut Reader, table: &DeTable<'_>, span: Span) -> WrittenRule {
+    let before = reader.findings.len();
+    let operator = reader.is_operator();
+    let keys = if operator { KEYS } else { PROFILE_KEYS };
+    reader.known_keys(table, "a rule", keys, LATER_KEYS);
+
+    let (name, name_span) = read_name(reader, table, &span);
+    let (zone, pattern) = read_pattern(reader, table);
+    let action = read_action(reader, table, &span);
+    let limits = read_limits(reader, table, &span, action);
+    let mode = reader.get(table, "mode").and_then(|(_, v)| reader.choice(v, "mode", MODES));
+    let source = reader
+        .get(table, "source")
+        .and_then(|(_, v)| reader.string(v, "a sentence").map(str::to_owned));
+    if !operator && source.is_none() {
+        reader.missing(span.clone(), "source", "the rule", "the RFC that lays it down");
+    }
+    let (mut checks, mut except, mut unknown_flow) = (Vec::new(), Vec::new(), None);
+    if !operator {
+        checks = read_labels(
+            reader,
+            table,
+            "checks",
+            &LATER_CHECKS.iter().map(|(n, _)| (*n, ())).collect::<Vec<_>>(),
+        );
+        except = read_labels(reader, table, "except", EXCEPTIONS);
+        unknown_flow =
+            reader.get(table, "unknown-flow").and_then(|(_, v)| match v.get_ref().as_str() {
+                Some("drop") => Some(UnknownFlow::Drop),
+                _ => limit::read(reader, v).map(UnknownFlow::Limit),
+            });
+    }
+    let rule = Rule {
+        name,
+        layer: reader.layer,
+        profile: None,
+        line: 0,
+        pattern,
+        action: action.unwrap_or(Action::Pass),
+        limits,
+        mode: mode.unwrap_or(Mode::Enforce),
+        checks,
+        unknown_flow,
+        except,
+        source,
+    };
+    let sound = reader.findings.len() == before;
+    WrittenRule { rule, span, name: name_span, zone, sound }
+}
+
+fn read_name(reader: &mut Reader, table: &DeTable<'_>, rule: &Span) -> (String, Option<Span>) {
+    let Some((_, value)) = reader.get(table, "name") else {
+        reader.missing(rule.clone(), "name", "the rule", "name = \"...\"");
+        return (String::new(), None);
+    };
+    let Some(name) = reader.string(value, NAME) else { return (String::new(), None) };
+    // A profile's names have a slash, so that no file can have the same.
+    let holds = match reader.layer {
+        Layer::Operator => is_name(name),
+        Layer::Profile => name.split_once('/').is_some_and(|(a, b)| is_name(a) && is_name(b)),
+    };
+    if !holds {
+        reader.expected(value.span(), format!("{} is no name for a rule", quoted(name)), NAME);
+    }
+    (name.to_owned(), Some(value.span()))
+}
+
+/// The zone by name, because the zones may stand behind the rule; and everything else.
+fn read_pattern(reader: &mut Reader, table: &DeTable<'_>) -> (Option<(String, Span)>, Pattern) {
+    let mut pattern = Pattern::default();
+    message::read(reader, table, &mut pattern);
+    let zone = reader.get(table, "zone").and_then(|(_, v)| {
+        reader.string(v, "the name of a zone").map(|name| (name.to_owned(), v.span()))
+    });
+    if let Some((_, value)) = reader.get(table, "interface")
+        && let Some(name) = reader.string(value, INTERFACE)
+    {
+        if is_interface(name) {
+            pattern.interface = Some(name.to_owned());
+        } else {
+            let message = format!("{} is no name of an interface", quoted(name));
+            reader.expected(value.span(), message, INTERFACE);
+        }
+    }
+    if let Some((_, value)) = reader.get(table, "destination") {
+        pattern.destination = reader.choice(value, "destination", DESTINATIONS);
+    }
+    if let Some((_, value)) = reader.get(table, "fragment") {
+        pattern.fragment = reader.choice(value, "fragment", FRAGMENTS);
+        if pattern.is_later_fragment() && table.get("type").is_some() {
+            let message = "a later fragment has no type, so this rule never matches";
+            reader.expected(value.span(), message, "`none` or `first`, or no `type`");
+        }
+    }
+    if let Some((_, value)) = reader.get(table, "hook") {
+        pattern.hook = reader.choice(value, "hook", HOOKS);
+        if pattern.hook == Some(Hook::Egress) && reader.is_operator() {
+            reader.later(value.span(), "rules on what this machine sends", "`ingress`");
+        }
+    }
+    (zone, pattern)
+}
+
+const INTERFACE: &str = "the name of an interface: 1 to 15 octets, no slash, colon or space";
+
+/// Whether Linux could call an interface that (dev_valid_name).
+fn is_interface(name: &str) -> bool {
+    (1..=15).contains(&name.len())
+        && !matches!(name, "." | "..")
+        && !name.chars().any(|c| matches!(c, '/' | ':') || c.is_whitespace() || c.is_control())
+}
+
+fn read_action(reader: &mut Reader, table: &DeTable<'_>, rule: &Span) -> Option<Action> {
+    let expected = one_of(ACTIONS.iter().map(|a| a.label()));
+    let Some((_, value)) = reader.get(table, "action") else {
+        reader.missing(rule.clone(), "action", "the rule", &expected);
+        return None;
+    };
+    if reader.is_operator()
+        && let Some(word) = value.get_ref().as_str()
+        && let Some((_, what)) = LATER_ACTIONS.iter().find(|(action, _)| *action == word)
+    {
+        let what = format!("the action `{word}` ({what})");
+        reader.later(value.span(), &what, expected);
+        return None;
+    }
+    let mut actions: Vec<(&str, Action)> = ACTIONS.iter().map(|a| (a.label(), *a)).collect();
+    if !reader.is_operator() {
+        actions.push((Action::VerifyRedirect.label(), Action::VerifyRedirect));
+    }
+    reader.choice(value, "action", &actions)
+}
+
+fn read_limits(
+    reader: &mut Reader,
+    table: &DeTable<'_>,
+    rule: &Span,
+    action: Option<Action>,
+) -> Vec<super::RateLimit> {
+    let one = reader.get(table, "limit");
+    let many = reader.get(table, "limits").filter(|_| !reader.is_operator());
+    // A redirect that verifies is limited too.
+    let limited = matches!(action, Some(Action::Limit | Action::VerifyRedirect));
+    match (&one, &many) {
+        (Some((span, _)), _) | (None, Some((span, _))) if action.is_some() && !limited => {
+            let message = "only what is limited has a limit";
+            reader.expected(span.clone(), message, "action = \"limit\"");
+        }
+        (None, None) if action == Some(Action::Limit) && table.get("limits").is_none() => {
+            reader.missing(rule.clone(), "limit", "the rule", LIMIT);
+        }
+        _ => {}
+    }
+    let mut values: Vec<Value<'_, '_>> = one.into_iter().map(|(_, v)| v).collect();
+    values.extend(many.into_iter().flat_map(|(_, v)| reader.one_or_more(v)));
+    values.into_iter().filter_map(|v| limit::read(reader, v)).collect()
+}
+
+fn read_labels(
+    reader: &mut Reader,
+    table: &DeTable<'_>,
+    key: &str,
+    labels: &[(&'static str, ())],
+) -> Vec<String> {
+    let Some((_, value)) = reader.get(table, key) else { return Vec::new() };
+    let items = reader.one_or_more(value);
+    items
+        .into_iter()
+        .filter(|v| reader.choice(v, key, labels).is_some())
+        .filter_map(|v| v.get_ref().as_str().map(str::to_owned))
+        .collect()
+}

@@ -1,0 +1,325 @@
+//! The effective table: what a policy comes to, rule by rule, for people and for programs.
+
+use super::compile::Compiled;
+use super::precedence::Rank;
+use super::{
+    CheckedPolicy, CompileContext, Effect, Layer, RateLimit, Rule, UnknownFlow, Values, ValuesItem,
+};
+use icmp_common::abi::{destination, family, fragment};
+use icmp_common::classify::{code_name, type_by_name, type_name};
+use icmp_common::verdict::Mode;
+use serde::Serialize;
+use std::collections::HashSet;
+
+/// A rule as the table shows it. What it doesn't name is `None`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TableLine {
+    /// The rule's name.
+    pub rule: String,
+    /// The family.
+    pub family: Option<&'static str>,
+    /// The types, as numbers, with the name where there is one type.
+    pub types: Option<String>,
+    /// The codes, likewise.
+    pub codes: Option<String>,
+    /// `pass`, `drop`, `limit`, or `off` for a rule that isn't asked in this version.
+    pub action: &'static str,
+    /// The reason of a drop.
+    pub reason: Option<&'static str>,
+    /// The limit in force.
+    pub limit: Option<String>,
+    /// `enforce` or `observe`, the policy's own mode included.
+    pub mode: &'static str,
+    /// The zone.
+    pub zone: Option<String>,
+    /// The interface.
+    pub interface: Option<String>,
+    /// The destination.
+    pub destination: Option<&'static str>,
+    /// The fragment.
+    pub fragment: Option<&'static str>,
+    /// What of the rule isn't in force in this version.
+    pub not_in_force: Vec<String>,
+    /// Whether some packet is decided by it. Where not, rules before it take all that it matches,
+    /// or its zone is empty.
+    pub decides: bool,
+    /// Where it is written: a file or a profile, and the line.
+    pub from: String,
+    /// Where it is laid down.
+    pub source: Option<String>,
+}
+
+/// A rule that two policies don't have alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The rule's name.
+    pub rule: String,
+    /// What the first policy has.
+    pub before: Option<TableLine>,
+    /// What the second one has.
+    pub after: Option<TableLine>,
+}
+
+impl CheckedPolicy {
+    /// The rules in the order of family, type and code, and of two about the same the one that is
+    /// asked first; those that aren't asked in this version at the end.
+    #[must_use]
+    pub fn table(&self) -> Vec<TableLine> {
+        // Every interface that a rule names is taken as present, so that "decides" speaks of the
+        // policy and not of the machine.
+        let mut names: Vec<Option<String>> =
+            self.rules.iter().filter_map(|r| r.pattern.interface.clone()).map(Some).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.truncate(icmp_common::abi::INTERFACES);
+        let context = CompileContext { interface_names: &names, ..CompileContext::EMPTY };
+        // A policy that is too large has a table all the same; compiling it says why.
+        let deciding = self.compile(&context).ok().map(|compiled| deciding(&compiled));
+        let mut order: Vec<usize> = (0..self.rules.len()).collect();
+        order.sort_by_key(|index| {
+            let rule = &self.rules[*index];
+            let pattern = &rule.pattern;
+            let first = |values: &Option<Values>| {
+                values.as_ref().and_then(Values::first).map_or(256, u16::from)
+            };
+            (
+                !rule.in_force(),
+                pattern.family.unwrap_or(u8::MAX),
+                first(&pattern.types),
+                first(&pattern.codes),
+                rule.layer,
+                pattern.zone.is_none(),
+                Rank::of(rule),
+            )
+        });
+        order
+            .into_iter()
+            .map(|index| {
+                let decides = deciding.as_ref().is_none_or(|rules| rules.contains(&index));
+                self.line(&self.rules[index], decides && self.rules[index].in_force())
+            })
+            .collect()
+    }
+
+    fn line(&self, rule: &Rule, decides: bool) -> TableLine {
+        let pattern = &rule.pattern;
+        let (action, reason, limit) = match rule.effect() {
+            _ if !rule.in_force() => ("off", None, None),
+            Effect::Pass => ("pass", None, None),
+            Effect::Drop(reason) => ("drop", Some(reason.label()), None),
+            Effect::Limit(limit) => ("limit", None, Some(describe_limit(limit))),
+        };
+        let observed = self.mode == Mode::Observe || rule.mode == Mode::Observe;
+        let (family, types) = (pattern.family, pattern.types.as_ref());
+        let from = match rule.profile {
+            Some(profile) => format!("profile {}:{}", profile.name(), rule.line),
+            None => format!("{}:{}", self.name, rule.line),
+        };
+        TableLine {
+            rule: rule.name.clone(),
+            family: family.map(family::label),
+            types: types.map(|t| describe_types(family, t)),
+            codes: pattern.codes.as_ref().map(|c| describe_codes(family, types, c)),
+            action,
+            reason,
+            limit,
+            mode: if observed { Mode::Observe } else { Mode::Enforce }.label(),
+            zone: pattern.zone.map(|z| self.zones[z].name.clone()),
+            interface: pattern.interface.clone(),
+            destination: pattern.destination.map(|d| match d {
+                destination::LOCAL => "local",
+                _ => "transit",
+            }),
+            fragment: pattern.fragment.map(fragment::label),
+            not_in_force: not_in_force(rule),
+            decides,
+            from,
+            source: rule.source.clone(),
+        }
+    }
+}
+
+/// The rules, as indices of the policy, that some packet is decided by.
+fn deciding(compiled: &Compiled) -> HashSet<usize> {
+    let mut found = HashSet::new();
+    let interfaces: HashSet<u32> = compiled.table.interfaces.iter().copied().collect();
+    let mut note = |row: u16, fragment: u8| {
+        let table = &compiled.table;
+        for destination in 0..destination::COUNT as u32 {
+            for set in 0..compiled.zone_sets.len() as u32 {
+                for interface in &interfaces {
+                    let index = u32::from(fragment) * table.fragment_stride
+                        + destination * table.destination_stride
+                        + set * table.zone_stride
+                        + interface
+                        + u32::from(row);
+                    let rule = table.decisions[index as usize];
+                    found.extend(compiled.rule_indices.get(usize::from(rule)));
+                }
+            }
+        }
+    };
+    let rows: HashSet<u16> = compiled.table.classes.iter().flatten().map(|e| e.row).collect();
+    for row in rows {
+        note(row, fragment::NONE);
+        note(row, fragment::FIRST);
+    }
+    for f in family::ALL {
+        (0..fragment::COUNT as u8)
+            .for_each(|fragment| note(compiled.table.headerless[usize::from(f)].row, fragment));
+    }
+    found
+}
+
+fn describe_limit(limit: &RateLimit) -> String {
+    let RateLimit { rate, burst, every, .. } = limit;
+    format!("{rate} {} per {}, burst {burst}", limit.unit_label(), every.label())
+}
+
+fn describe_values(values: &Values) -> String {
+    let items: Vec<String> = values
+        .items()
+        .iter()
+        .map(|item| match item {
+            ValuesItem::One(value) => value.to_string(),
+            ValuesItem::Range(first, last) => format!("{first}-{last}"),
+        })
+        .collect();
+    items.join(", ")
+}
+
+fn describe_types(family: Option<u8>, types: &Values) -> String {
+    let numbers = describe_values(types);
+    match (family, types.single()) {
+        (Some(f), Some(ty)) if type_by_name(f, type_name(f, ty)) == Some(ty) => {
+            format!("{numbers} {}", type_name(f, ty))
+        }
+        _ => numbers,
+    }
+}
+
+fn describe_codes(family: Option<u8>, types: Option<&Values>, codes: &Values) -> String {
+    let numbers = describe_values(codes);
+    let name = family
+        .zip(types.and_then(Values::single))
+        .zip(codes.single())
+        .and_then(|((family, ty), code)| code_name(family, ty, code));
+    match name {
+        Some(name) => format!("{numbers} {name}"),
+        None => numbers,
+    }
+}
+
+/// What of a rule isn't in force, in words.
+fn not_in_force(rule: &Rule) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    if !rule.in_force() {
+        parts.push("egress".to_owned());
+    }
+    parts.extend(rule.limits.iter().filter(|l| !rule.in_force() || !l.in_force()).map(|limit| {
+        let reserve = if limit.reserve { "reserve " } else { "" };
+        format!("{reserve}{} by {}", describe_limit(limit), limit.key.label())
+    }));
+    if !rule.checks.is_empty() {
+        parts.push(format!("checks {}", rule.checks.join(", ")));
+    }
+    match &rule.unknown_flow {
+        Some(UnknownFlow::Drop) => parts.push("unknown flows dropped".to_owned()),
+        Some(UnknownFlow::Limit(limit)) => {
+            parts.push(format!("unknown flows {}", describe_limit(limit)));
+        }
+        None => {}
+    }
+    if !rule.except.is_empty() {
+        parts.push(format!("except {}", rule.except.join(", ")));
+    }
+    parts
+}
+
+/// The rules that two policies don't have alike, in the order of the first one's table, those that
+/// only the second has behind. Where they are written isn't compared.
+#[must_use]
+pub fn diff(before: &CheckedPolicy, after: &CheckedPolicy) -> Vec<Difference> {
+    let (before, after) = (before.table(), after.table());
+    let same = |a: &TableLine, b: &TableLine| {
+        let plain = |line: &TableLine| TableLine { from: String::new(), ..line.clone() };
+        plain(a) == plain(b)
+    };
+    let changed = before.iter().filter_map(|a| {
+        let b = after.iter().find(|b| b.rule == a.rule);
+        (!b.is_some_and(|b| same(a, b))).then(|| Difference {
+            rule: a.rule.clone(),
+            before: Some(a.clone()),
+            after: b.cloned(),
+        })
+    });
+    let added = after
+        .iter()
+        .filter(|b| before.iter().all(|a| a.rule != b.rule))
+        .map(|b| Difference { rule: b.rule.clone(), before: None, after: Some(b.clone()) });
+    changed.chain(added).collect()
+}
+
+/// The table as text, its columns as wide as what they hold.
+#[must_use]
+pub fn render(lines: &[TableLine]) -> String {
+    const HEADS: [&str; 6] = ["MESSAGE", "ACTION", "WHERE", "RULE", "FROM", "SOURCE"];
+    let mut rows: Vec<[String; 6]> = vec![HEADS.map(str::to_owned)];
+    rows.extend(lines.iter().map(cells));
+    let widths: Vec<usize> = (0..HEADS.len())
+        .map(|i| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(&format!("{cell:width$}  "));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// The cells of a line; what is any is left out or a hyphen.
+fn cells(line: &TableLine) -> [String; 6] {
+    let mut message = line.family.unwrap_or("any").to_owned();
+    if let Some(types) = &line.types {
+        message.push_str(&format!(" {types}"));
+    }
+    if let Some(codes) = &line.codes {
+        message.push_str(&format!(" / {codes}"));
+    }
+    let mut action = match (&line.limit, line.reason) {
+        (Some(limit), _) => format!("limit {limit}"),
+        (None, Some(reason)) if reason != "denied" => format!("{} ({reason})", line.action),
+        _ => line.action.to_owned(),
+    };
+    if line.mode == "observe" && line.action != "off" {
+        action.push_str(", observed");
+    }
+    if line.action != "off" && !line.decides {
+        action.push_str(", never reached");
+    }
+    let place: Vec<String> = [
+        line.zone.as_ref().map(|z| format!("zone {z}")),
+        line.interface.as_ref().map(|i| format!("interface {i}")),
+        line.destination.map(str::to_owned),
+        line.fragment.map(|f| format!("fragment {f}")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let place = if place.is_empty() { "-".to_owned() } else { place.join(", ") };
+    let source = line.source.clone().unwrap_or_else(|| "-".to_owned());
+    [message, action, place, line.rule.clone(), line.from.clone(), source]
+}
+
+impl TableLine {
+    /// Who wrote the rule.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        // Only names of profiles have a slash.
+        if self.rule.contains('/') { Layer::Profile } else { Layer::Operator }
+    }
+}

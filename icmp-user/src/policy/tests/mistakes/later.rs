@@ -1,0 +1,58 @@
+//! What a later version has, and this one refuses to read over.
+
+use super::*;
+
+#[test]
+fn what_a_later_version_has_is_refused_as_such() {
+    let rule = |line: &str, message: &str| {
+        let found = mistakes(&format!("{MINIMAL}[[rule]]\nname = \"a\"\n{line}\n"));
+        assert_eq!(found.len(), 1, "{line}: {found:?}");
+        assert!(found[0].starts_with(message), "{line}: {}", found[0]);
+    };
+    rule(
+        "action = \"reject\"",
+        "4:10: this version does not have the action `reject` (answers from the hook) yet; expected \
+         `pass`, `drop` or `limit`",
+    );
+    rule("action = \"reply\"", "4:10: this version does not have the action `reply` (");
+    rule("action = \"verify-redirect\"", "4:10: this version does not have the action `verify-red");
+    rule(
+        "action = \"limit\"\nlimit = { rate = 1, burst = 1, key = \"source\" }",
+        "5:38: this version does not have limits by source, destination or link yet; expected \
+         `total`",
+    );
+    rule(
+        "action = \"limit\"\nlimits = [{ rate = 1, burst = 1 }]",
+        "5:1: this version does not have several limits of one rule yet; expected `name`,",
+    );
+    rule(
+        "action = \"limit\"\nlimit = { rate = 1, burst = 1, reserve = true }",
+        "5:32: this version does not have reserves yet; expected `rate`,",
+    );
+    rule(
+        "action = \"drop\"\nhook = \"egress\"",
+        "5:8: this version does not have rules on what this machine sends yet; expected `ingress`",
+    );
+    let drop = |line: &str, message: &str| rule(&format!("action = \"drop\"\n{line}"), message);
+    drop("origin = \"generated\"", "5:1: this version does not have rules on what");
+    drop("checks = [\"quote\"]", "5:1: this version does not have checks by rule");
+    drop("unknown-flow = \"drop\"", "5:1: this version does not have checks of the");
+    drop("except = [\"gateway\"]", "5:1: this version does not have exceptions yet");
+    drop("penalty = 60", "5:1: this version does not have the penalty box yet");
+    assert_mistakes(
+        "profile = \"host\"\nrouters = [\"192.0.2.1\"]\n",
+        &["2:1: this version does not have a list of routers yet; expected `profile`, `mode`, \
+           `checks`, `zones` or `rule`"],
+    );
+}
+
+#[test]
+fn redirects_can_be_passed_or_dropped_by_choice() {
+    for action in ["pass", "drop", "limit\"\nlimit = { rate = 1, burst = 1 }\nsource = \""] {
+        for family in ["icmpv4", "icmpv6"] {
+            assert_right(&format!(
+                "family = \"{family}\"\ntype = \"redirect\"\naction = \"{action}\""
+            ));
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests of the policy as a whole.
+
+mod mistakes;
+mod oracle;
+mod profiles;
+mod table;

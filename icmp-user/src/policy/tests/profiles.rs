@@ -1,0 +1,196 @@
+//! The profiles, held against the table of defaults, which is written down here once more by hand.
+
+use super::super::*;
+use icmp_common::abi::{action, destination, family, fragment};
+use icmp_common::verdict::{Mode, Reason};
+
+const LOCAL: u8 = destination::LOCAL;
+const TRANSIT: u8 = destination::TRANSIT;
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Pass,
+    Drop,
+    Limit,
+    Unverified,
+}
+
+use Fate::{Drop, Limit, Pass, Unverified};
+
+/// The table of defaults for `host`. Per-source limits, checks and reserves aren't in force, so what
+/// is limited by them passes.
+fn host(f: u8, message: Option<(u8, u8)>, fragment: u8) -> Fate {
+    let whole = fragment == fragment::NONE;
+    let Some((ty, code)) = message else {
+        // Later fragments of protocols 1 and 58 are limited, those of protocol 2 dropped.
+        return if fragment == fragment::LATER && f != family::IGMP { Pass } else { Drop };
+    };
+    match (f, ty, code) {
+        (family::ICMPV4, 0 | 11 | 12, _) => Pass,
+        (family::ICMPV4, 3, 5 | 8 | 14 | 15) => Drop,
+        (family::ICMPV4, 3, _) => Pass,
+        (family::ICMPV4, 5, _) => Unverified,
+        (family::ICMPV4, 8, _) => Limit,
+        (family::ICMPV4, ..) => Drop,
+        (family::ICMPV6, 1..=99 | 102..=126, _) => Pass,
+        (family::ICMPV6, 128, _) => Limit,
+        (family::ICMPV6, 129..=132 | 143 | 151..=153, _) => Pass,
+        (family::ICMPV6, 133..=136 | 148 | 149, _) if !whole => Drop,
+        (family::ICMPV6, 133..=136 | 141 | 142 | 148 | 149, _) => Pass,
+        (family::ICMPV6, 137, _) if whole => Unverified,
+        (family::ICMPV6, ..) => Drop,
+        (_, 0x11 | 0x12 | 0x16 | 0x17 | 0x22 | 0x30..=0x32, _) if whole => Pass,
+        _ => Drop,
+    }
+}
+
+/// The same for what a `router` has in transit.
+fn transit(f: u8, message: Option<(u8, u8)>, fragment: u8) -> Fate {
+    let whole = fragment == fragment::NONE;
+    let Some((ty, _)) = message else {
+        // What is cut before its type is no type of ICMPv6 or IGMP that passes.
+        return if f == family::ICMPV4 || f == family::ICMPV6 && fragment == fragment::LATER {
+            Pass
+        } else {
+            Drop
+        };
+    };
+    match (f, ty) {
+        (family::ICMPV4, 4 | 5 | 6 | 9 | 10 | 15..=18 | 30..=39) => Drop,
+        (family::ICMPV4, _) => Pass,
+        (family::ICMPV6, 1..=99 | 102..=126 | 128 | 129 | 144..=147 | 150 | 154..=161) => Pass,
+        (family::ICMPV6, _) => Drop,
+        (_, 0x11..=0x17 | 0x1e | 0x1f | 0x22 | 0x30..=0x32) if whole => Pass,
+        _ => Drop,
+    }
+}
+
+fn strict(f: u8, message: Option<(u8, u8)>, fragment: u8) -> Fate {
+    match host(f, message, fragment) {
+        Limit => Drop,
+        fate => fate,
+    }
+}
+
+fn fate(compiled: &Compiled, f: u8, message: Option<(u8, u8)>, frag: u8, dest: u8) -> Fate {
+    let number = usize::from(compiled.rule_for(0, f, message, frag, dest, 0));
+    let rule = compiled.table.rules[number];
+    match (rule.action, Reason(rule.reason)) {
+        (action::PASS, _) => Pass,
+        (action::LIMIT, Reason::OVER_LIMIT) => Limit,
+        (action::DROP, Reason::DENIED) => Drop,
+        (action::DROP, Reason::REDIRECT_UNVERIFIED) => Unverified,
+        other => panic!("{}: {other:?}", compiled.rule_names[number]),
+    }
+}
+
+#[test]
+fn every_message_has_the_fate_that_the_defaults_say() {
+    type Expected = fn(u8, Option<(u8, u8)>, u8) -> Fate;
+    let expected: [(Profile, Expected, Expected); 4] = [
+        (Profile::Host, host, host),
+        (Profile::Router, host, transit),
+        (Profile::Strict, strict, strict),
+        (Profile::Observe, host, host),
+    ];
+    for (name, local, transit) in expected {
+        let compiled = profile(name).compile(&CompileContext::EMPTY).unwrap();
+        for (dest, expected) in [(LOCAL, local), (TRANSIT, transit)] {
+            for f in family::ALL {
+                for frag in [fragment::NONE, fragment::FIRST, fragment::LATER] {
+                    let found = fate(&compiled, f, None, frag, dest);
+                    assert_eq!(found, expected(f, None, frag), "{name:?} {f} {frag} {dest}");
+                }
+                for (ty, code) in (0..=u8::MAX).flat_map(|t| (0..=u8::MAX).map(move |c| (t, c))) {
+                    for frag in [fragment::NONE, fragment::FIRST] {
+                        let message = Some((ty, code));
+                        let found = fate(&compiled, f, message, frag, dest);
+                        let expected = expected(f, message, frag);
+                        assert_eq!(found, expected, "{name:?} {f} {ty}/{code} {frag} {dest}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_message_is_decided_by_exactly_one_rule_of_the_profile() {
+    for name in Profile::ALL {
+        let policy = profile(name);
+        let ties = check::ties(&policy.rules);
+        assert!(ties.is_empty(), "{name:?}: {ties:?}");
+        let compiled = policy.compile(&CompileContext::EMPTY).unwrap();
+        assert!(!compiled.rule_names.iter().any(|n| n == "default"), "{name:?}");
+    }
+}
+
+#[test]
+fn every_rule_names_its_source_and_decides_something_where_its_zone_is_not_empty() {
+    for name in Profile::ALL {
+        let policy = profile(name);
+        assert!(policy.rules.iter().all(|r| r.source.is_some() && r.profile.is_some()));
+        assert!(!name.description().is_empty());
+        let with_monitors = format!(
+            "profile = \"{}\"\n[zones]\nmonitors = [\"192.0.2.0/24\", \"2001:db8::/32\"]",
+            name.name()
+        );
+        for line in from_str("f", &with_monitors).unwrap().table() {
+            assert_eq!(line.decides, line.action != "off", "{name:?}: {}", line.rule);
+        }
+    }
+}
+
+#[test]
+fn monitors_are_outside_the_echo_total_and_alone_are_answered_by_strict() {
+    for (name, others) in
+        [(Profile::Host, Limit), (Profile::Strict, Drop), (Profile::Router, Limit)]
+    {
+        let text = format!(
+            "profile = \"{}\"\n[zones]\nmonitors = [\"192.0.2.0/24\", \"2001:db8::/32\"]",
+            name.name()
+        );
+        let compiled = from_str("f", &text).unwrap().compile(&CompileContext::EMPTY).unwrap();
+        for (f, ty) in [(family::ICMPV4, 8), (family::ICMPV6, 128)] {
+            assert_eq!(fate(&compiled, f, Some((ty, 0)), 0, LOCAL), others, "{name:?}");
+            let number = compiled.rule_for(0, f, Some((ty, 0)), 0, LOCAL, 1);
+            assert_eq!(compiled.table.rules[usize::from(number)].action, action::PASS, "{name:?}");
+            let transit = compiled.rule_for(0, f, Some((ty, 0)), 0, TRANSIT, 1);
+            assert_eq!(transit != number, name == Profile::Router, "{name:?}");
+        }
+    }
+}
+
+#[test]
+fn each_family_has_an_echo_total_of_its_own() {
+    let compiled = profile(Profile::Host).compile(&CompileContext::EMPTY).unwrap();
+    let buckets: Vec<u32> = [(family::ICMPV4, 8), (family::ICMPV6, 128)]
+        .map(|(f, ty)| compiled.rule_for(0, f, Some((ty, 0)), 0, LOCAL, 0))
+        .map(|number| compiled.table.rules[usize::from(number)].bucket)
+        .to_vec();
+    assert_ne!(buckets[0], buckets[1]);
+    assert_eq!(compiled.buckets.len(), 2);
+}
+
+#[test]
+fn observe_carries_nothing_out_and_router_leaves_what_it_cannot_walk() {
+    let observe = profile(Profile::Observe);
+    assert_eq!(observe.mode, Mode::Observe);
+    let beyond = Reason::EXTENSION_HEADERS_BEYOND_BOUND;
+    for name in Profile::ALL {
+        let expected =
+            if name == Profile::Router { CheckMode::Observe } else { CheckMode::Enforce };
+        assert_eq!(profile(name).checks.get(beyond), expected, "{name:?}");
+    }
+}
+
+#[test]
+fn what_is_not_in_force_is_said_in_one_line() {
+    let policy = profile(Profile::Host);
+    let note = inert_note(&policy.inert).unwrap();
+    assert!(note.starts_with("not in force in this version: per-source limits ("), "{note}");
+    assert!(note.contains("checks V2-V8 (") && note.contains("egress rules (6 rules)"), "{note}");
+    assert!(!note.contains('\n'));
+    assert_eq!(inert_note(&[]), None);
+}

@@ -1,0 +1,339 @@
+//! What the maps are given besides decisions, and what people are shown.
+
+use super::super::*;
+use icmp_common::abi::{
+    BUCKETS, CLASS_FIRST_PAIR, CLASSES, ClassKey, action, class_kind, class_other, family,
+    policy_flag, rule_flag,
+};
+use icmp_common::bucket::UNITS_PER_NS;
+use icmp_common::verdict::{Mode, Reason};
+
+fn compile(text: &str) -> Compiled {
+    from_str("f", text).unwrap().compile(&CompileContext::EMPTY).unwrap()
+}
+
+fn class(compiled: &Compiled, f: u8, ty: u8, code: u8) -> u16 {
+    compiled.table.classes[decide::type_index(f, ty)][usize::from(code)].class
+}
+
+#[test]
+fn assigned_and_named_pairs_are_counted_apart_and_ranges_mint_nothing() {
+    let compiled = compile(
+        "profile = \"host\"
+[[rule]]
+name = \"a\"
+family = \"icmpv4\"
+type = [201, \"202-210\"]
+code = [7, \"8-9\", 10]
+action = \"pass\"
+",
+    );
+    let other = class_other(family::ICMPV4);
+    for (ty, code, apart) in [
+        (8, 0, true),
+        (201, 7, true),
+        (201, 10, true),
+        (201, 8, false),
+        (202, 7, false),
+        (200, 7, false),
+    ] {
+        let class = class(&compiled, family::ICMPV4, ty, code);
+        assert_eq!(class >= CLASS_FIRST_PAIR, apart, "{ty}/{code}");
+        if apart {
+            let key = ClassKey { kind: class_kind::PAIR, family: family::ICMPV4, ty, code };
+            assert_eq!(compiled.class_keys[usize::from(class)], key);
+        } else {
+            assert_eq!(class, other);
+        }
+    }
+}
+
+#[test]
+fn the_registry_of_classes_only_grows() {
+    let rule = |ty: u8| {
+        format!(
+            "profile = \"host\"\n[[rule]]\nname = \"a\"\nfamily = \"igmp\"\ntype = {ty}\ncode = 3\n\
+             action = \"drop\"\n"
+        )
+    };
+    let first = compile(&rule(200));
+    let mut held = first.class_keys.clone();
+    // As the map has it: of its full length, the rest unused.
+    held.resize(CLASSES, ClassKey::default());
+    let context = CompileContext { class_keys: &held, ..CompileContext::EMPTY };
+    let second = from_str("f", &rule(201)).unwrap().compile(&context).unwrap();
+    assert_eq!(second.class_keys[..first.class_keys.len()], first.class_keys[..]);
+    assert_eq!(second.class_keys.len(), first.class_keys.len() + 1);
+    // What an earlier policy named stays counted apart.
+    assert_ne!(class(&second, family::IGMP, 200, 3), class_other(family::IGMP));
+
+    let strange = [ClassKey { kind: class_kind::PAIR, family: 1, ty: 0, code: 0 }];
+    let context = CompileContext { class_keys: &strange, ..CompileContext::EMPTY };
+    let error = profile(Profile::Host).compile(&context).unwrap_err();
+    assert_eq!(error, CompileError::Registry);
+}
+
+#[test]
+fn too_many_classes_are_refused() {
+    let mut text =
+        "profile = \"host\"\n[[rule]]\nname = \"a\"\nfamily = \"icmpv4\"\naction = \"pass\"\n\
+                    type = [200, 201]\ncode = ["
+            .to_owned();
+    (0..=255).for_each(|code| text.push_str(&format!("{code},")));
+    text.push(']');
+    let error = from_str("f", &text).unwrap().compile(&CompileContext::EMPTY).unwrap_err();
+    let CompileError::Classes { needed } = error else { panic!("{error}") };
+    assert!(needed > CLASSES);
+    assert!(error.to_string().contains("there is room for 512"), "{error}");
+}
+
+#[test]
+fn a_table_too_large_says_which_dimension_is() {
+    // Every zone inside the one before, and every one named: as many zone sets as zones.
+    let mut text = "profile = \"router\"\n[zones]\n".to_owned();
+    (0..33).for_each(|i| text.push_str(&format!("z{i} = [\"0.0.0.0/{i}\"]\n")));
+    for i in 0..33 {
+        for ty in 0..20 {
+            text.push_str(&format!(
+                "[[rule]]\nname = \"z{i}-{ty}\"\nfamily = \"icmpv4\"\ntype = {ty}\nzone = \"z{i}\"\n\
+                 interface = \"eth{ty}\"\naction = \"pass\"\n"
+            ));
+        }
+    }
+    let names: Vec<Option<String>> = (0..20).map(|i| Some(format!("eth{i}"))).collect();
+    let context = CompileContext { interface_names: &names, ..CompileContext::EMPTY };
+    let policy = from_str("f", &text).unwrap();
+    let error = policy.compile(&context).unwrap_err();
+    assert!(matches!(error, CompileError::Decisions { .. }), "{error}");
+    let error = error.to_string();
+    assert!(
+        error.contains("34 zone sets x 21 interfaces")
+            && error.contains("most come from its 34 zone sets"),
+        "{error}"
+    );
+    // It can still be shown.
+    assert!(policy.table().iter().all(|line| line.decides == (line.action != "off")));
+}
+
+const LIMITED: &str = "profile = \"host\"
+[[rule]]
+name = \"a\"
+family = \"icmpv4\"
+type = 8
+action = \"limit\"
+limit = { rate = 5000, burst = 10 }
+[[rule]]
+name = \"b\"
+family = \"icmpv6\"
+type = 128
+action = \"limit\"
+limit = { rate = 1000000, burst = 3000, unit = \"octets\", every = \"minute\" }
+mode = \"observe\"
+";
+
+/// What the map of owners holds once a policy is in force.
+fn owners(compiled: &Compiled) -> Vec<u64> {
+    let mut owners = vec![0; BUCKETS];
+    for used in &compiled.buckets {
+        owners[used.bucket as usize] = used.fingerprint;
+    }
+    owners
+}
+
+fn bucket_of(compiled: &Compiled, name: &str) -> BucketUse {
+    let number = compiled.rule_names.iter().position(|n| n == name).unwrap();
+    *compiled.buckets.iter().find(|b| usize::from(b.rule) == number).unwrap()
+}
+
+#[test]
+fn a_rule_that_did_not_change_keeps_its_bucket() {
+    let before = compile(LIMITED);
+    assert!(before.buckets.iter().all(|b| !b.kept && b.fingerprint != 0));
+    let owners = owners(&before);
+    let context = CompileContext { bucket_owners: &owners, ..CompileContext::EMPTY };
+    // One rule more before the others, and one with another burst.
+    let changed = LIMITED.replace("burst = 10 ", "burst = 11 ").replace(
+        "[[rule]]\nname = \"a\"",
+        "[[rule]]\nname = \"z\"\nfamily = \"igmp\"\naction = \"limit\"\n\
+         limit = { rate = 1, burst = 1 }\n[[rule]]\nname = \"a\"",
+    );
+    let after = from_str("f", &changed).unwrap().compile(&context).unwrap();
+    let (b, before_b) = (bucket_of(&after, "b"), bucket_of(&before, "b"));
+    assert!(b.kept && b.bucket == before_b.bucket && b.fingerprint == before_b.fingerprint);
+    for name in ["a", "z"] {
+        let used = bucket_of(&after, name);
+        assert!(!used.kept, "{name}");
+        // The old policy's buckets are still in use while the new one is written.
+        assert_eq!(owners[used.bucket as usize], 0, "{name}");
+    }
+    let mut taken: Vec<u32> = after.buckets.iter().map(|b| b.bucket).collect();
+    taken.sort_unstable();
+    taken.dedup();
+    assert_eq!(taken.len(), after.buckets.len());
+    for used in &after.buckets {
+        assert_eq!(after.table.rules[usize::from(used.rule)].bucket, used.bucket);
+    }
+}
+
+#[test]
+fn no_free_bucket_is_an_error_and_fingerprints_are_the_same_in_every_version() {
+    let owners = vec![1; BUCKETS];
+    let context = CompileContext { bucket_owners: &owners, ..CompileContext::EMPTY };
+    let error = profile(Profile::Host).compile(&context).unwrap_err();
+    assert_eq!(error, CompileError::Buckets);
+    // Pinned maps hold these: a change of the hash would empty every bucket on an upgrade.
+    assert_eq!(bucket_of(&compile(LIMITED), "a").fingerprint, FINGERPRINT_OF_A);
+}
+
+const FINGERPRINT_OF_A: u64 = 10_374_382_012_559_967_143;
+
+#[test]
+fn a_rule_says_what_it_counts_and_which_clock_it_reads() {
+    // HZ 250: a tick is 4 ms; 10 packets at 5,000 a second take 2 ms, 3,000 octets at a million a
+    // minute take 180 ms.
+    let context = CompileContext { tick_units: 4_000_000 * UNITS_PER_NS, ..CompileContext::EMPTY };
+    let compiled = from_str("f", LIMITED).unwrap().compile(&context).unwrap();
+    let rule = |name: &str| {
+        let number = compiled.rule_names.iter().position(|n| n == name).unwrap();
+        compiled.table.rules[number]
+    };
+    assert_eq!((rule("a").action, rule("a").flags), (action::LIMIT, 0));
+    let all = rule_flag::OCTETS | rule_flag::TICKS | rule_flag::OBSERVE;
+    assert_eq!((rule("b").action, rule("b").flags), (action::LIMIT, all));
+    assert_eq!(rule("a").cost, 51_200_000);
+    assert_eq!(rule("a").depth, 512_000_000);
+}
+
+#[test]
+fn flags_say_which_stages_a_policy_needs() {
+    let zones = "[zones]\nmonitors = [\"192.0.2.0/24\"]\nidle = [\"2001:db8::/32\"]\n";
+    let cases = [
+        ("profile = \"host\"".to_owned(), 0),
+        ("profile = \"router\"".to_owned(), policy_flag::DESTINATION),
+        (format!("profile = \"strict\"\n{zones}"), policy_flag::ZONES_V4),
+        ("profile = \"observe\"".to_owned(), policy_flag::OBSERVE),
+        ("profile = \"observe\"\nmode = \"enforce\"".to_owned(), 0),
+        (
+            "profile = \"host\"\nmode = \"observe\"\n[zones]\nmonitors = [\"2001:db8::/32\"]"
+                .to_owned(),
+            policy_flag::OBSERVE | policy_flag::ZONES_V6,
+        ),
+    ];
+    for (text, flags) in cases {
+        let compiled = compile(&text);
+        assert_eq!(compiled.table.flags, flags, "{text}");
+        let table = &compiled.table;
+        assert_eq!(table.destination_stride != 0, flags & policy_flag::DESTINATION != 0, "{text}");
+        let zones = policy_flag::ZONES_V4 | policy_flag::ZONES_V6;
+        assert_eq!(table.zone_stride != 0, flags & zones != 0, "{text}");
+        assert_ne!(table.fragment_stride, 0);
+    }
+}
+
+#[test]
+fn checks_of_the_file_go_over_those_of_the_profile() {
+    let policy = from_str(
+        "f",
+        "profile = \"router\"\n[checks]\nbad-checksum = \"observe\"\nerror-source = \"off\"\n\
+         extension-headers-beyond-bound = \"enforce\"\n",
+    )
+    .unwrap();
+    assert_eq!(policy.checks.bits(CheckMode::Off), Reason::ERROR_SOURCE.bit());
+    let compiled = policy.compile(&CompileContext::EMPTY).unwrap();
+    assert_eq!(compiled.table.checks_off, Reason::ERROR_SOURCE.bit());
+    assert_eq!(compiled.table.checks_observe, Reason::BAD_CHECKSUM.bit());
+}
+
+#[test]
+fn an_interface_keeps_its_offset_by_its_stable_index() {
+    let text = "profile = \"host\"
+[[rule]]
+name = \"a\"
+family = \"icmpv4\"
+type = 8
+interface = \"eth1\"
+action = \"drop\"
+[[rule]]
+name = \"b\"
+family = \"icmpv4\"
+type = 8
+interface = \"gone\"
+action = \"drop\"
+";
+    let names = [Some("eth0".to_owned()), None, Some("eth1".to_owned())];
+    let context = CompileContext { interface_names: &names, ..CompileContext::EMPTY };
+    let compiled = from_str("f", text).unwrap().compile(&context).unwrap();
+    let rule = |id: usize| {
+        let number = compiled.rule_for(id, family::ICMPV4, Some((8, 0)), 0, 0, 0);
+        compiled.rule_names[usize::from(number)].as_str()
+    };
+    assert_eq!(
+        [rule(0), rule(1), rule(2), rule(63)],
+        ["icmpv4/echo-request", "icmpv4/echo-request", "a", "icmpv4/echo-request"]
+    );
+    assert_eq!(compiled.absent_interfaces, ["gone"]);
+}
+
+#[test]
+fn what_is_known_of_a_policy_names_its_profile_and_file() {
+    let mut policy = from_str("f", "profile = \"strict\"\nmode = \"observe\"").unwrap();
+    policy.path = Some(std::path::PathBuf::from(format!("/{}/end", "x".repeat(300))));
+    let info = policy.compile(&CompileContext::EMPTY).unwrap().info;
+    assert_eq!(info.profile, *b"strict\0\0\0\0\0\0\0\0\0\0");
+    assert_eq!((info.observe, info.prefixes), (1, 0));
+    assert!(info.path.ends_with(b"x/end\0") && info.path.starts_with(b"xxx"));
+    assert_eq!(profile(Profile::Host).compile(&CompileContext::EMPTY).unwrap().info.path, [0; 208]);
+}
+
+#[test]
+fn the_table_shows_what_decides_and_what_never_does() {
+    let policy = from_str(
+        "p.toml",
+        "profile = \"host\"
+[[rule]]
+name = \"echo\"
+type = \"echo-request\"
+family = \"icmpv4\"
+interface = \"eth0\"
+action = \"limit\"
+limit = { rate = 10, burst = 20 }
+[[rule]]
+name = \"no-timestamps\"
+type = \"timestamp\"
+action = \"drop\"
+",
+    )
+    .unwrap();
+    let table = policy.table();
+    let line = |rule: &str| table.iter().find(|l| l.rule == rule).unwrap();
+    let echo = line("echo");
+    assert_eq!((echo.family, echo.types.as_deref()), (Some("icmpv4"), Some("8 echo-request")));
+    assert_eq!(echo.limit.as_deref(), Some("10 packets per second, burst 20"));
+    assert_eq!((echo.interface.as_deref(), echo.from.as_str()), (Some("eth0"), "p.toml:2"));
+    assert!(echo.decides && line("icmpv4/echo-request").decides);
+    assert_eq!(line("no-timestamps").family, Some("icmpv4"));
+    assert!(line("no-timestamps").decides && !line("icmpv4/timestamp").decides);
+    assert!(line("icmpv4/timestamp").from.starts_with("profile host:"));
+    // The operator's rule stands before the profile's of the same message.
+    let place = |rule: &str| table.iter().position(|l| l.rule == rule).unwrap();
+    assert!(place("echo") < place("icmpv4/echo-request"));
+    assert!(place("icmpv4/echo-request") < place("icmpv6/unreachable"));
+    let text = render(&table);
+    let shown = text.lines().find(|l| l.contains(" icmpv4/timestamp ")).unwrap();
+    assert!(shown.contains("never reached"), "{shown}");
+    assert!(text.lines().all(|l| !l.ends_with(' ')));
+}
+
+#[test]
+fn profiles_differ_where_they_say() {
+    let host = profile(Profile::Host);
+    let strict = diff(&host, &profile(Profile::Strict));
+    let names: Vec<&str> = strict.iter().map(|d| d.rule.as_str()).collect();
+    assert!(names.contains(&"icmpv4/echo-request") && names.contains(&"icmpv6/packet-too-big"));
+    assert!(!names.contains(&"icmpv4/timestamp"));
+    assert!(diff(&host, &profile(Profile::Router)).iter().all(|d| d.before.is_none()));
+    assert!(diff(&host, &host).is_empty());
+    let observe = diff(&host, &profile(Profile::Observe));
+    assert!(observe.iter().all(|d| d.after.as_ref().is_some_and(|l| l.mode == "observe")));
+    assert_eq!(profile(Profile::Observe).mode, Mode::Observe);
+}
