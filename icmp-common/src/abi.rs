@@ -203,6 +203,7 @@ pub mod attach_mode {
 
 /// How many rules a policy has at most, those of its profile included.
 pub const RULES: usize = 1024;
+const _: () = assert!(RULES.is_power_of_two(), "the kernel program masks rule numbers");
 /// The rule number of what no rule decided.
 pub const RULE_NONE: u16 = u16::MAX;
 /// How many token buckets there are: twice what one policy can use, so that a new policy's buckets
