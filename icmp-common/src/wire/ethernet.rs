@@ -60,3 +60,31 @@ fn tag(cursor: &mut Cursor<'_>, before: Ethernet) -> Option<Ethernet> {
 pub const fn beyond_bound(ethernet: Ethernet) -> bool {
     is_tag(ethernet.ether_type)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_tags_are_looked_behind_and_a_third_is_not() {
+        for tags in 0..4usize {
+            for tag in [C_TAG, S_TAG] {
+                let mut frame = vec![0u8; 12];
+                for _ in 0..tags {
+                    frame.extend(tag.to_be_bytes());
+                    frame.extend([0, 7]);
+                }
+                frame.extend(IPV4.to_be_bytes());
+                let found = take(&mut Cursor::new(&frame)).unwrap();
+                assert_eq!(beyond_bound(found), tags == 3, "{tags}");
+                if tags < 3 {
+                    assert_eq!(found.ether_type, IPV4);
+                    assert_eq!(found.length as usize, 14 + 4 * tags);
+                }
+                for n in 0..14 + 4 * tags.min(2) {
+                    assert_eq!(take(&mut Cursor::new(&frame[..n])), None, "{tags} at {n}");
+                }
+            }
+        }
+    }
+}

@@ -35,3 +35,31 @@ pub const fn query_version(length: u32, max_response_code: u8) -> Option<u8> {
 
 /// The octets of a group record's source address.
 pub const ADDRESS: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 9776 7.1, in words of its own.
+    #[test]
+    fn a_query_has_the_version_that_its_length_and_time_say() {
+        for length in 0..64 {
+            for time in [0, 1, 100, 255] {
+                let expected = match (length, time) {
+                    (8, 0) => Some(1),
+                    (8, _) => Some(2),
+                    (n, _) if n >= 12 => Some(3),
+                    _ => None,
+                };
+                assert_eq!(query_version(length, time), expected, "{length} octets, time {time}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_version_0_has_codes() {
+        for ty in 0..=255 {
+            assert_eq!(code(ty, 7), if (1..=8).contains(&ty) { 7 } else { 0 }, "{ty:#x}");
+        }
+    }
+}

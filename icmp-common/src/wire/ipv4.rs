@@ -79,3 +79,21 @@ pub const fn is_not_a_host(address: u32) -> bool {
     let first = address >> 24;
     first == 0 || first == 127 || first >= 224
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_a_host() {
+        let of = |text: &str| u32::from(text.parse::<core::net::Ipv4Addr>().unwrap());
+        for not in ["0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255"]
+        {
+            assert!(is_not_a_host(of(not)), "{not}");
+        }
+        // Private addresses are legitimate, and .255 says nothing by itself.
+        for host in ["10.0.0.1", "192.168.1.255", "172.16.0.1", "223.255.255.255", "1.0.0.0"] {
+            assert!(!is_not_a_host(of(host)), "{host}");
+        }
+    }
+}

@@ -270,3 +270,105 @@ fn route(chain: &mut Chain, h: [u8; 8]) {
         _ => chain.opaque_route = true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_comes_back_from_its_word() {
+        for end in [End::UpperLayer, End::LaterFragment, End::Cut, End::BeyondBound] {
+            for (length, at) in [(0, None), (8, Some(16)), (16_448, Some(16_440)), (2048, None)] {
+                for flags in 0..4u8 {
+                    let chain = Chain {
+                        end,
+                        next_header: 58 + flags,
+                        length,
+                        first_fragment: flags & 1 != 0,
+                        final_destination: at,
+                        opaque_route: flags & 2 != 0,
+                    };
+                    assert_eq!(Chain::unpack(chain.pack()), chain);
+                }
+            }
+        }
+    }
+
+    /// A chain of these (kind, octets), ending in ICMPv6.
+    fn chain(kinds: &[u8]) -> Vec<u8> {
+        let mut octets = Vec::new();
+        for (i, _) in kinds.iter().enumerate() {
+            octets.extend([kinds.get(i + 1).copied().unwrap_or(ICMPV6), 0, 0, 0, 0, 0, 0, 0]);
+        }
+        octets.extend([0; 8]);
+        octets
+    }
+
+    #[test]
+    fn eight_headers_are_walked_and_a_ninth_is_not() {
+        for n in 0..=10 {
+            let kinds = vec![DESTINATION_OPTIONS; n];
+            let octets = chain(&kinds);
+            let first = kinds.first().copied().unwrap_or(ICMPV6);
+            let found = walk(Cursor::new(&octets), first);
+            if n <= 8 {
+                assert_eq!((found.end, found.next_header), (End::UpperLayer, ICMPV6), "{n}");
+                assert_eq!(found.length as usize, 8 * n);
+            } else {
+                assert_eq!(found.end, End::BeyondBound, "{n}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_behind_a_later_fragment_is_a_header() {
+        let mut octets = chain(&[FRAGMENT, HOP_BY_HOP]);
+        octets[2..4].copy_from_slice(&[0, 8]);
+        let found = walk(Cursor::new(&octets), FRAGMENT);
+        assert_eq!((found.end, found.length), (End::LaterFragment, 8));
+        // Offset 0 and no more to come: an atomic fragment is a whole packet (RFC 6946).
+        octets[2..4].copy_from_slice(&[0, 0]);
+        let found = walk(Cursor::new(&octets), FRAGMENT);
+        assert_eq!((found.end, found.first_fragment), (End::UpperLayer, false));
+        octets[2..4].copy_from_slice(&[0, 1]);
+        assert!(walk(Cursor::new(&octets), FRAGMENT).first_fragment);
+    }
+
+    #[test]
+    fn an_authentication_header_counts_in_words() {
+        // RFC 4302 2.2: length 4 is (4 + 2) * 4 = 24 octets.
+        let mut octets = vec![ICMPV6, 4];
+        octets.extend([0; 30]);
+        let found = walk(Cursor::new(&octets), AUTHENTICATION);
+        assert_eq!((found.length, found.next_header), (24, ICMPV6));
+    }
+
+    #[test]
+    fn a_routing_header_names_its_final_destination() {
+        let route = |kind, left| {
+            let mut octets = vec![ICMPV6, 4, kind, left];
+            octets.extend([0; 48]);
+            walk(Cursor::new(&octets), ROUTING)
+        };
+        assert_eq!(route(0, 2).final_destination, Some(24));
+        assert_eq!(route(2, 1).final_destination, Some(24));
+        assert_eq!(route(4, 1).final_destination, Some(8));
+        assert_eq!(route(4, 0).final_destination, None);
+        assert!(route(3, 1).opaque_route);
+        assert!(!route(3, 0).opaque_route);
+    }
+
+    #[test]
+    fn who_is_not_a_host() {
+        let address =
+            |text: &str| Address::new(text.parse::<core::net::Ipv6Addr>().unwrap().octets());
+        for not in ["::", "::1", "ff02::1", "ff0e::1234"] {
+            assert!(address(not).is_not_a_host(), "{not}");
+        }
+        for host in ["::2", "fe80::1", "2001:db8::1", "fc00::1", "::ffff:192.0.2.1"] {
+            assert!(!address(host).is_not_a_host(), "{host}");
+        }
+        assert_eq!(Address::mapped(0xc000_0201), address("::ffff:192.0.2.1"));
+        assert_eq!(Address::mapped(0xc000_0201).v4(), 0xc000_0201);
+    }
+}

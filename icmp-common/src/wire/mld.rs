@@ -90,3 +90,58 @@ pub fn records(message: Cursor<'_>, length: u32, address: u32) -> Records {
     }
     if count == MAX_RECORDS { Records::Within } else { Records::BeyondBound }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A report of records with these (sources, auxiliary words).
+    fn report(records: &[(u16, u8)], address: usize) -> Vec<u8> {
+        let mut m = vec![0x22, 0, 0, 0, 0, 0];
+        m.extend((records.len() as u16).to_be_bytes());
+        for (sources, aux) in records {
+            m.extend([4, *aux]);
+            m.extend(sources.to_be_bytes());
+            m.extend(vec![0xe0; address * (1 + usize::from(*sources)) + 4 * usize::from(*aux)]);
+        }
+        m
+    }
+
+    fn walk(m: &[u8], address: u32) -> Records {
+        records(Cursor::new(m), m.len() as u32, address)
+    }
+
+    #[test]
+    fn records_of_every_shape_lie_within_to_the_octet() {
+        for address in [4, 16] {
+            for shape in [&[][..], &[(0, 0)], &[(3, 0), (0, 2), (1, 1)], &[(90, 255)]] {
+                let m = report(shape, address);
+                assert_eq!(walk(&m, address as u32), Records::Within, "{shape:?}");
+                // What is behind the last record is tolerated.
+                let mut longer = m.clone();
+                longer.extend([1, 2, 3]);
+                assert_eq!(walk(&longer, address as u32), Records::Within, "{shape:?}");
+                for n in 8..m.len() {
+                    assert_eq!(walk(&m[..n], address as u32), Records::Overrun, "{shape:?} at {n}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_bound_is_the_bound() {
+        let most = vec![(0, 0); MAX_RECORDS as usize];
+        assert_eq!(walk(&report(&most, 4), 4), Records::Within);
+        let more = vec![(0, 0); MAX_RECORDS as usize + 1];
+        assert_eq!(walk(&report(&more, 4), 4), Records::BeyondBound);
+        // A frame of 1,500 octets never holds more than the bound.
+        const { assert!((1500 - 24 - 8) / 8 < MAX_RECORDS) };
+    }
+
+    #[test]
+    fn a_count_that_lies_is_an_overrun() {
+        let mut m = report(&[(0, 0)], 4);
+        m[6..8].copy_from_slice(&[0xff, 0xff]);
+        assert_eq!(walk(&m, 4), Records::Overrun);
+    }
+}
