@@ -33,6 +33,9 @@ use icmp_common::{
 pub fn icmpgate_ingress(ctx: XdpContext) -> u32 {
     let frame = frame::XdpFrame::new(&ctx);
     let (outcome, trace) = ingress(&frame);
+    if outcome.reason() == Reason::INTERNAL_ERROR {
+        icmpgate_internal_error();
+    }
     count::finish(&frame, outcome, trace);
     match outcome.verdict() {
         Verdict::Drop => xdp_action::XDP_DROP,
@@ -64,6 +67,16 @@ pub fn icmpgate_pass(_ctx: XdpContext) -> u32 {
 #[xdp(frags)]
 pub fn icmpgate_drop(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_DROP
+}
+
+/// Says that a map operation failed that cannot fail, to whoever runs the daemon. A function of its
+/// own, so that the log's buffer stays out of the pipeline's stack.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_internal_error() -> u32 {
+    // The log's ring buffer needs no context, though the macro asks for one.
+    aya_log_ebpf::error!((), "a map operation failed that cannot fail");
+    0
 }
 
 /// The reason of a packet that met a map operation that cannot fail, and failed.
