@@ -1,3 +1,7 @@
-//! The icmpgate program.
+//! The command line of icmpgate: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    icmpgate::cli::main()
+}

@@ -1,7 +1,7 @@
 //! Attaching to an interface, taking up what a former process left, and detaching.
 
 use super::{
-    Error, ForeignXdp, Interface, Maps, PinDir,
+    Error, ForeignXdp, Interface, KernelLog, LocalAddress, Maps, PinDir, attached_index,
     instance::{for_interface, shared_maps},
 };
 use crate::policy::{CheckedPolicy, Compiled};
@@ -29,7 +29,7 @@ pub enum AttachMode {
 }
 
 /// How an interface came to be attached.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Attached {
     /// The interface.
     pub interface: Interface,
@@ -39,9 +39,12 @@ pub struct Attached {
     pub adopted: bool,
     /// Where native was tried and refused: what the kernel said.
     pub refused: Option<String>,
+    /// What the program itself has to say.
+    pub log: Option<KernelLog>,
 }
 
-/// Attaches to all of these interfaces with this policy, or to none.
+/// Attaches to all of these interfaces with this policy, or to none. `local` is what the first
+/// packet finds as this machine's addresses.
 ///
 /// Where the instance exists, its maps are taken up: counters go on, and the policy is swapped
 /// before any program is.
@@ -53,6 +56,7 @@ pub fn attach(
     interfaces: &[Interface],
     mode: AttachMode,
     policy: &CheckedPolicy,
+    local: &[LocalAddress],
 ) -> Result<(Maps, Compiled, Vec<Attached>), Error> {
     for interface in interfaces {
         refuse_foreign(pins, interface)?;
@@ -61,7 +65,7 @@ pub fn attach(
     let lock = pins.lock()?;
     let is_new = !pins.exists();
     let before = pins.interfaces();
-    let result = attach_all(pins, interfaces, mode, policy);
+    let result = attach_all(pins, interfaces, mode, policy, local);
     if result.is_err() {
         // Leave nothing of what this call made.
         if is_new {
@@ -81,14 +85,21 @@ fn attach_all(
     interfaces: &[Interface],
     mode: AttachMode,
     policy: &CheckedPolicy,
+    local: &[LocalAddress],
 ) -> Result<(Maps, Compiled, Vec<Attached>), Error> {
     let mut maps = shared_maps(pins)?;
     let mut ids = Vec::new();
     for interface in interfaces {
         ids.push(maps.interface_id(&interface.name)?);
     }
-    // All is verified and the policy stands before the first packet meets a program.
-    let compiled = maps.apply(policy)?;
+    maps.set_local(local)?;
+    // In a new instance, the policy stands before the first packet meets a program. Where one is in
+    // force, it stays until nothing can fail any more but its successor.
+    let mut compiled = None;
+    let is_new = maps.policy_info()?.generation == 0;
+    if is_new {
+        compiled = Some(maps.apply(policy)?);
+    }
     let mut copies = Vec::new();
     for (interface, id) in interfaces.iter().zip(&ids) {
         copies.push(for_interface(pins, &interface.name, *id)?);
@@ -100,16 +111,49 @@ fn attach_all(
         maps.set_interface(id, &interface.name, interface.index, as_mode)?;
         attached.push(done);
     }
+    let compiled = match compiled {
+        Some(compiled) => compiled,
+        None => maps.apply(policy)?,
+    };
     Ok((maps, compiled, attached))
 }
 
-/// That no program but ours is on the interface.
+/// Attaches again to an interface that went away and came back. The policy, the counters and the
+/// stable index are those that it had.
+///
+/// # Errors
+/// [`Error::NotAttached`] where it has been detached here meanwhile, else as [`attach`].
+pub fn reattach(pins: &PinDir, interface: &Interface, mode: AttachMode) -> Result<Attached, Error> {
+    pins.require()?;
+    let lock = pins.lock()?;
+    if !pins.interfaces().contains(&interface.name) {
+        let (name, path) = (interface.name.clone(), pins.path().to_owned());
+        return Err(Error::NotAttached { name, path });
+    }
+    refuse_foreign(pins, interface)?;
+    let mut maps = Maps::open(pins)?;
+    let id = maps.interface_id(&interface.name)?;
+    let mut ebpf = for_interface(pins, &interface.name, id)?;
+    let attached = attach_one(pins, interface, mode, &mut ebpf)?;
+    let as_mode = if attached.native { attach_mode::NATIVE } else { attach_mode::GENERIC };
+    maps.set_interface(id, &interface.name, interface.index, as_mode)?;
+    drop(lock);
+    Ok(attached)
+}
+
+/// That no program but ours is on the interface, and ours on no other interface of that name:
+/// attaching would remove its pin, and with it detach it, wherever it is.
 fn refuse_foreign(pins: &PinDir, interface: &Interface) -> Result<(), Error> {
+    let alive = attached_index(pins, &interface.name).is_some_and(|index| index != 0);
     match interface.xdp {
         Some(id) if !is_ours(pins, &interface.name, id) => Err(Error::Foreign {
             name: interface.name.clone(),
             program: ForeignXdp::new(id).to_string(),
         }),
+        None if alive => {
+            let (name, path) = (interface.name.clone(), pins.path().to_owned());
+            Err(Error::Elsewhere { name, path })
+        }
         _ => Ok(()),
     }
 }
@@ -145,7 +189,9 @@ fn attach_one(
     {
         repin(xdp, &program_pin)?;
         let native = interface.xdp_native;
-        return Ok(Attached { interface: interface.clone(), native, adopted: true, refused: None });
+        let interface = interface.clone();
+        let log = KernelLog::of(ebpf);
+        return Ok(Attached { interface, native, adopted: true, refused: None, log });
     }
     remove_file(&link_pin)?;
 
@@ -166,7 +212,8 @@ fn attach_one(
     let id = id.map_err(|error| attach_error(interface, mode, error))?;
     pin(xdp, id, &link_pin)?;
     repin(xdp, &program_pin)?;
-    Ok(Attached { interface: interface.clone(), native, adopted: false, refused })
+    let log = KernelLog::of(ebpf);
+    Ok(Attached { interface: interface.clone(), native, adopted: false, refused, log })
 }
 
 fn pin(xdp: &mut Xdp, id: XdpLinkId, path: &std::path::Path) -> Result<(), Error> {
@@ -250,4 +297,20 @@ pub fn detach(pins: &PinDir, interface: &str) -> Result<(), Error> {
     }
     drop(lock);
     Ok(())
+}
+
+/// Detaches every interface and removes the whole instance, of whichever version it is.
+///
+/// # Errors
+/// Where a pin can't be removed.
+pub fn detach_all(pins: &PinDir) -> Result<Vec<String>, Error> {
+    pins.require()?;
+    let lock = pins.lock()?;
+    let interfaces = pins.interfaces();
+    for interface in &interfaces {
+        remove_file(&pins.link(interface))?;
+    }
+    pins.remove()?;
+    drop(lock);
+    Ok(interfaces)
 }

@@ -64,7 +64,7 @@ pub enum Error {
     },
     /// Another XDP program is there.
     #[error(
-        "{name} already has an XDP program: {program}; icmpgate does not take its place. Remove it first, for instance with `ip link set dev {name} xdp off`"
+        "{name} already has an XDP program: {program}; icmpgate does not take its place; end the program that attached it, or remove it with `ip link set dev {name} xdp off`"
     )]
     Foreign {
         /// The interface.
@@ -85,6 +85,22 @@ pub enum Error {
     /// The interface isn't attached.
     #[error("{name} is not attached in {}", path.display())]
     NotAttached {
+        /// The interface.
+        name: String,
+        /// The pin directory.
+        path: PathBuf,
+    },
+    /// The pinned link of that name is alive on another interface.
+    #[error("the {name} of {} is attached in another network namespace, or is called otherwise by now; use another --pin-dir, or free it with `icmpgate detach --iface {name}`", path.display())]
+    Elsewhere {
+        /// The interface.
+        name: String,
+        /// The pin directory.
+        path: PathBuf,
+    },
+    /// A daemon looks after the interface.
+    #[error("another `icmpgate run` looks after {name} in {}; stop that one first, or use `icmpgate apply` to change its policy", path.display())]
+    Claimed {
         /// The interface.
         name: String,
         /// The pin directory.

@@ -105,6 +105,34 @@ impl PinDir {
         Err(Error::Locked { path: self.root.clone() })
     }
 
+    /// Takes it on oneself to look after an interface: to attach it again where it comes back, and
+    /// to detach it in the end. Given back like the lock, and gone with the interface's folder.
+    ///
+    /// # Errors
+    /// [`Error::Claimed`] where another process does already.
+    pub fn claim(&self, interface: &str) -> Result<Lock, Error> {
+        let folder = self.interface(interface);
+        let tried = || Error::io(format!("opening {}", folder.display()));
+        let file = File::open(&folder).map_err(tried())?;
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map(Lock).map_err(|(_, errno)| {
+            match errno {
+                nix::errno::Errno::EWOULDBLOCK => {
+                    Error::Claimed { name: interface.to_owned(), path: self.root.clone() }
+                }
+                errno => tried()(io::Error::from(errno)),
+            }
+        })
+    }
+
+    /// Whether a process looks after an interface.
+    #[must_use]
+    pub fn is_claimed(&self, interface: &str) -> bool {
+        File::open(self.interface(interface)).is_ok_and(|file| {
+            let shared = Flock::lock(file, FlockArg::LockSharedNonblock);
+            matches!(shared, Err((_, nix::errno::Errno::EWOULDBLOCK)))
+        })
+    }
+
     /// Where a shared map is.
     #[must_use]
     pub fn map(&self, name: &str) -> PathBuf {

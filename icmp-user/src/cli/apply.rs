@@ -1,0 +1,76 @@
+//! `apply`: another policy for an instance that is attached, in one swap.
+
+use super::{
+    DONE, Global,
+    output::Out,
+    profiles::{Present, write_difference},
+    start::say_notes,
+    status::open,
+};
+use crate::policy::{CheckedPolicy, Compiled, load};
+use icmp_common::abi::PolicyInfo;
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+/// What to put in force.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The policy file
+    file: PathBuf,
+}
+
+/// Puts it in force.
+pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCode> {
+    let policy = load(&args.file)?;
+    let pins = global.pins();
+    open(&pins)?;
+    let lock = pins.lock()?;
+    // Opened under the lock: another may just have detached it.
+    let mut maps = open(&pins)?;
+    let before = maps.policy_info()?;
+    let present = Present::of(&before);
+    let compiled = maps.apply(&policy)?;
+    drop(lock);
+
+    write_summary(out, &before, &policy, &compiled)?;
+    match present {
+        Some(Present { policy: old, edited: false }) => {
+            write_difference(out, "the former policy", &old, &policy)?;
+        }
+        _ => writeln!(
+            out,
+            "the former file has changed or is gone, so what differs from it isn't known; \
+             `icmpgate profiles` shows the difference from the profile"
+        )?,
+    }
+    out.flush()?;
+    say_notes(&policy, &compiled);
+    Ok(ExitCode::from(DONE))
+}
+
+fn write_summary(
+    out: &mut dyn Write,
+    before: &PolicyInfo,
+    policy: &CheckedPolicy,
+    compiled: &Compiled,
+) -> std::io::Result<()> {
+    let after = &compiled.info;
+    let kept = compiled.buckets.iter().filter(|b| b.kept).count();
+    let observed = if after.observe == 0 { "" } else { ", observed only" };
+    writeln!(
+        out,
+        "{} is in force: generation {} (was {}), profile {}{observed}",
+        policy.name,
+        after.generation,
+        before.generation,
+        policy.profile.name(),
+    )?;
+    writeln!(
+        out,
+        "rules {} (was {}), prefixes {} (was {}), limits that kept their state {kept}, new ones {}",
+        after.rules,
+        before.rules,
+        after.prefixes,
+        before.prefixes,
+        compiled.buckets.len() - kept,
+    )
+}

@@ -1,0 +1,142 @@
+//! `check`: what a policy file comes to, or every mistake in it. It needs no privilege and no
+//! kernel.
+
+use super::{
+    DONE, WRONG,
+    output::{Out, say},
+};
+use crate::policy::{
+    self, CheckMode, CheckedPolicy, CompileContext, Compiled, PolicyErrors, TableLine, inert_note,
+    load, render,
+};
+use serde::Serialize;
+use std::{collections::BTreeMap, io::Write, path::PathBuf, process::ExitCode};
+
+/// What to check.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The policy file
+    file: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A policy that holds, or what keeps it from it.
+#[derive(Serialize)]
+struct Report {
+    file: String,
+    holds: bool,
+    mistakes: Vec<Mistake>,
+    #[serde(flatten)]
+    policy: Option<Summary>,
+}
+
+#[derive(Serialize)]
+struct Mistake {
+    line: Option<usize>,
+    column: Option<usize>,
+    message: String,
+    expected: Option<String>,
+}
+
+/// What a policy is, as a program reads it.
+#[derive(Serialize)]
+pub struct Summary {
+    profile: &'static str,
+    mode: &'static str,
+    rules: Vec<TableLine>,
+    checks: BTreeMap<&'static str, &'static str>,
+    zones: BTreeMap<String, usize>,
+    not_in_force: Option<String>,
+}
+
+impl Summary {
+    /// That of a policy.
+    pub fn of(policy: &CheckedPolicy) -> Self {
+        Self {
+            profile: policy.profile.name(),
+            mode: policy.mode.label(),
+            rules: policy.table(),
+            checks: policy.checks.faults().map(|(fault, c)| (fault.label(), c.label())).collect(),
+            zones: policy.zones.iter().map(|z| (z.name.clone(), z.prefixes.len())).collect(),
+            not_in_force: inert_note(&policy.inert),
+        }
+    }
+}
+
+/// Checks.
+pub fn run(args: &Args, out: &mut Out) -> anyhow::Result<ExitCode> {
+    let file = args.file.display().to_string();
+    let result = load(&args.file).map_err(anyhow::Error::from).and_then(|policy| {
+        let compiled = policy.compile(&CompileContext::EMPTY)?;
+        Ok((policy, compiled))
+    });
+    if args.json {
+        let code = if result.is_ok() { DONE } else { WRONG };
+        out.json(&report(file, &result))?;
+        return Ok(ExitCode::from(code));
+    }
+    let (policy, compiled) = result?;
+    write_policy(out, &policy, &compiled)?;
+    // The note and the verdict come behind the table, also where both go to one terminal.
+    out.flush()?;
+    if let Some(note) = inert_note(&policy.inert) {
+        say(format_args!("note: {note}"));
+    }
+    say(format_args!("{file} holds"));
+    Ok(ExitCode::from(DONE))
+}
+
+fn report(file: String, result: &anyhow::Result<(CheckedPolicy, Compiled)>) -> Report {
+    match result {
+        Ok((policy, _)) => {
+            Report { file, holds: true, mistakes: Vec::new(), policy: Some(Summary::of(policy)) }
+        }
+        Err(error) => {
+            let mistakes = match error.downcast_ref::<PolicyErrors>() {
+                Some(errors) => errors.iter().map(mistake).collect(),
+                // It is too large, which has no place.
+                None => {
+                    let message = error.to_string();
+                    vec![Mistake { line: None, column: None, message, expected: None }]
+                }
+            };
+            Report { file, holds: false, mistakes, policy: None }
+        }
+    }
+}
+
+fn mistake(error: &policy::PolicyError) -> Mistake {
+    Mistake {
+        line: error.place.map(|p| p.line),
+        column: error.place.map(|p| p.column),
+        message: error.message.clone(),
+        expected: error.expected.clone(),
+    }
+}
+
+/// A policy for people: its table, and what else differs from the default.
+pub fn write_policy(
+    out: &mut dyn Write,
+    policy: &CheckedPolicy,
+    compiled: &Compiled,
+) -> std::io::Result<()> {
+    out.write_all(render(&policy.table()).as_bytes())?;
+    writeln!(out)?;
+    writeln!(
+        out,
+        "profile {}, mode {}, rules {}, prefixes {}, zones {}",
+        policy.profile.name(),
+        policy.mode.label(),
+        compiled.info.rules,
+        compiled.info.prefixes,
+        policy.zones.iter().filter(|z| !z.prefixes.is_empty()).count(),
+    )?;
+    for (fault, mode) in policy.checks.faults() {
+        if mode != CheckMode::Enforce {
+            writeln!(out, "check {}: {}", fault.label(), mode.label())?;
+        }
+    }
+    Ok(())
+}

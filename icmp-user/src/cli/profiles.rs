@@ -1,0 +1,314 @@
+//! `profiles`: what ships inside the program, and how a policy differs from the one it starts from.
+
+use super::{
+    DONE, Global,
+    check::{Summary, write_policy},
+    failure::Failure,
+    output::{Out, say},
+};
+use crate::{
+    datapath::{Maps, text},
+    policy::{
+        self, CheckedPolicy, CompileContext, Difference, Profile, TableLine, diff, inert_note,
+        load, profile,
+    },
+};
+use icmp_common::abi::PolicyInfo;
+use serde::Serialize;
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, UNIX_EPOCH},
+};
+
+/// What to show.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The profile to show whole, or to compare with
+    name: Option<String>,
+    /// The policy file to compare; without one, that of the instance
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The policy in force, as far as it can still be read.
+pub struct Present {
+    /// It.
+    pub policy: CheckedPolicy,
+    /// Whether its file may have changed since it was put in force.
+    pub edited: bool,
+}
+
+impl Present {
+    /// That of an instance; `None` where there is none, or its file can't be read any more.
+    pub fn of(info: &PolicyInfo) -> Option<Self> {
+        if info.generation == 0 {
+            return None;
+        }
+        let path = text(&info.path);
+        if path.is_empty() {
+            let name = text(&info.profile);
+            return Some(Self { policy: profile(Profile::from_name(&name)?), edited: false });
+        }
+        let path = Path::new(&path);
+        let applied = UNIX_EPOCH + Duration::from_secs(info.applied_unix_s);
+        let written = path.metadata().and_then(|m| m.modified()).ok()?;
+        // The second in which it was put in force counts as changed: it may have been after.
+        Some(Self { policy: load(path).ok()?, edited: written >= applied })
+    }
+}
+
+#[derive(Serialize)]
+struct Listed {
+    name: &'static str,
+    description: String,
+}
+
+#[derive(Serialize)]
+struct Compared {
+    profile: &'static str,
+    policy: String,
+    edited: bool,
+    differences: Vec<Difference>,
+}
+
+/// Shows profiles.
+pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCode> {
+    let named = args.name.as_deref().map(by_name).transpose()?;
+    match (named, &args.policy) {
+        (Some(named), None) => show(named, args.json, out)?,
+        (named, Some(file)) => {
+            let policy = load(file)?;
+            let base = named.unwrap_or(policy.profile);
+            compare(base, &Present { policy, edited: false }, args.json, out)?;
+        }
+        (None, None) => list(args.json, present(global), out)?,
+    }
+    Ok(ExitCode::from(DONE))
+}
+
+fn by_name(name: &str) -> Result<Profile, Failure> {
+    Profile::from_name(name).ok_or_else(|| {
+        let names = Profile::ALL.map(Profile::name).join(", ");
+        Failure::Usage(format!("there is no profile {name:?}; there are {names}"))
+    })
+}
+
+/// The policy of the instance, where there is one.
+fn present(global: &Global) -> Option<Present> {
+    let info = Maps::open(&global.pins()).and_then(|maps| maps.policy_info()).ok()?;
+    let present = Present::of(&info);
+    if present.is_none() && info.generation != 0 {
+        say(format_args!(
+            "the policy in force came from {}, which can't be read any more",
+            text(&info.path)
+        ));
+    }
+    present
+}
+
+fn show(named: Profile, json: bool, out: &mut Out) -> anyhow::Result<()> {
+    let policy = profile(named);
+    if json {
+        out.json(&Summary::of(&policy))?;
+        return Ok(());
+    }
+    writeln!(out, "{}: {}\n", named.name(), named.description())?;
+    let compiled = policy.compile(&CompileContext::EMPTY)?;
+    write_policy(out, &policy, &compiled)?;
+    out.flush()?;
+    if let Some(note) = inert_note(&policy.inert) {
+        say(format_args!("note: {note}"));
+    }
+    Ok(())
+}
+
+fn list(json: bool, present: Option<Present>, out: &mut Out) -> anyhow::Result<()> {
+    if json {
+        #[derive(Serialize)]
+        struct All {
+            profiles: Vec<Listed>,
+            present: Option<Compared>,
+        }
+        let profiles = Profile::ALL
+            .map(|p| Listed { name: p.name(), description: p.description() })
+            .into_iter()
+            .collect();
+        let present = present.map(|p| compared(p.policy.profile, &p));
+        out.json(&All { profiles, present })?;
+        return Ok(());
+    }
+    for named in Profile::ALL {
+        writeln!(out, "{:8}  {}", named.name(), named.description())?;
+    }
+    writeln!(out, "\n`icmpgate profiles NAME` shows the rules of one.")?;
+    if let Some(present) = present {
+        writeln!(out)?;
+        compare(present.policy.profile, &present, false, out)?;
+    }
+    Ok(())
+}
+
+fn compared(base: Profile, present: &Present) -> Compared {
+    Compared {
+        profile: base.name(),
+        policy: present.policy.name.clone(),
+        edited: present.edited,
+        differences: diff(&profile(base), &present.policy),
+    }
+}
+
+fn compare(base: Profile, present: &Present, json: bool, out: &mut Out) -> anyhow::Result<()> {
+    if json {
+        out.json(&compared(base, present))?;
+        return Ok(());
+    }
+    if present.edited {
+        writeln!(
+            out,
+            "{} may have changed since it was put in force; this is the file as it is now.",
+            present.policy.name
+        )?;
+    }
+    let what = format!("the profile {}", base.name());
+    write_difference(out, &what, &profile(base), &present.policy)?;
+    Ok(())
+}
+
+/// What differs between two policies, line by line: `-` the former, `+` the latter.
+pub fn write_difference(
+    out: &mut dyn Write,
+    what: &str,
+    before: &CheckedPolicy,
+    after: &CheckedPolicy,
+) -> io::Result<()> {
+    let differences = diff(before, after);
+    let mut marks = vec![' '];
+    let mut lines: Vec<TableLine> = Vec::new();
+    for Difference { before, after, .. } in differences {
+        for (mark, line) in [('-', before), ('+', after)] {
+            if let Some(line) = line {
+                marks.push(mark);
+                lines.push(line);
+            }
+        }
+    }
+    let mut other = Vec::new();
+    if before.mode != after.mode {
+        other.push(format!("mode: {} -> {}", before.mode.label(), after.mode.label()));
+    }
+    for ((fault, old), (_, new)) in before.checks.faults().zip(after.checks.faults()) {
+        if old != new {
+            other.push(format!("check {}: {} -> {}", fault.label(), old.label(), new.label()));
+        }
+    }
+    other.extend(zone_changes(before, after));
+    let name = &after.name;
+    if lines.is_empty() && other.is_empty() {
+        return writeln!(out, "{name} says the same as {what}.");
+    }
+    writeln!(out, "{name} differs from {what}:")?;
+    if !lines.is_empty() {
+        for (mark, line) in marks.iter().zip(policy::render(&lines).lines()) {
+            writeln!(out, "{mark} {line}")?;
+        }
+    }
+    other.iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+/// Zones by their names; who is in them is counted, not listed.
+fn zone_changes(before: &CheckedPolicy, after: &CheckedPolicy) -> Vec<String> {
+    let prefixes = |policy: &CheckedPolicy, name: &str| {
+        policy.zones.iter().find(|z| z.name == name).map(|z| z.prefixes.clone()).unwrap_or_default()
+    };
+    let mut names: Vec<&str> =
+        before.zones.iter().chain(&after.zones).map(|z| z.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+        .into_iter()
+        .filter_map(|name| {
+            let (old, new) = (prefixes(before, name), prefixes(after, name));
+            (old != new).then(|| {
+                let added = new.iter().filter(|p| old.binary_search(p).is_err()).count();
+                let removed = old.iter().filter(|p| new.binary_search(p).is_err()).count();
+                format!("zone {name}: {added} prefixes added, {removed} removed")
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn difference(before: &str, after: &str) -> String {
+        let before = policy::from_str("before", before).unwrap();
+        let after = policy::from_str("after", after).unwrap();
+        let mut text = Vec::new();
+        write_difference(&mut text, "before", &before, &after).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_the_same_is_said_to_be() {
+        assert_eq!(
+            difference("profile = \"host\"", "profile = \"host\""),
+            "after says the same as before.\n"
+        );
+    }
+
+    #[test]
+    fn rules_checks_mode_and_zones_differ() {
+        let after = r#"
+            profile = "host"
+            mode = "observe"
+            [checks]
+            bad-checksum = "off"
+            [zones]
+            lan = ["10.0.0.0/8", "fd00::/8"]
+            [[rule]]
+            name = "no-ping"
+            family = "icmpv4"
+            type = "echo-request"
+            zone = "lan"
+            action = "drop"
+        "#;
+        let text = difference("profile = \"host\"\nmode = \"observe\"", after);
+        assert!(text.starts_with("after differs from before:\n  MESSAGE "), "{text}");
+        assert!(text.contains("\n+ icmpv4 8 echo-request"), "{text}");
+        assert!(text.contains("\n  check bad-checksum: enforce -> off\n"), "{text}");
+        assert!(text.ends_with("\n  zone lan: 2 prefixes added, 0 removed\n"), "{text}");
+        let text = difference("profile = \"host\"", "profile = \"host\"\nmode = \"observe\"");
+        assert!(text.contains("\n  mode: enforce -> observe\n"), "{text}");
+    }
+
+    #[test]
+    fn a_bare_profile_is_known_from_the_maps_alone() {
+        use zerocopy::FromZeros;
+        let mut info = PolicyInfo::new_zeroed();
+        assert!(Present::of(&info).is_none());
+        info.generation = 1;
+        info.profile[..6].copy_from_slice(b"router");
+        let present = Present::of(&info).unwrap();
+        assert_eq!((present.policy.profile, present.edited), (Profile::Router, false));
+    }
+
+    #[test]
+    fn a_file_that_was_written_since_is_told_apart() {
+        use zerocopy::FromZeros;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "profile = \"host\"").unwrap();
+        let mut info = PolicyInfo::new_zeroed();
+        info.generation = 1;
+        let path = file.path().to_str().unwrap().as_bytes();
+        info.path[..path.len()].copy_from_slice(path);
+        assert!(Present::of(&info).unwrap().edited);
+        info.applied_unix_s = u64::from(u32::MAX);
+        assert!(!Present::of(&info).unwrap().edited);
+    }
+}

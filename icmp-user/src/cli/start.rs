@@ -1,0 +1,201 @@
+//! What `run` and `attach` have in common: everything that can be wrong is found before anything
+//! is attached, and what happened is said aloud.
+
+use super::{failure::Failure, output::say};
+use crate::{
+    datapath::{
+        AttachMode, Attached, Interface, LocalAddress, Lock, Maps, PinDir, attach, check_system,
+        local_addresses, text,
+    },
+    policy::{self, CheckedPolicy, Compiled, Profile, inert_note},
+};
+use clap::ValueEnum;
+use icmp_common::abi::LOCAL_ADDRESSES;
+use std::{collections::HashSet, path::PathBuf};
+
+/// What to attach, and how.
+// Its group would have the name of that of the command which takes these in.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub struct Args {
+    /// An interface to attach to; can be given several times
+    #[arg(long, value_name = "IF", required = true)]
+    iface: Vec<String>,
+    /// The policy file; without one it is the profile `host`
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Where in the machine's path of a packet the program sits
+    #[arg(long, value_enum, default_value_t = Mode::Auto)]
+    mode: Mode,
+}
+
+/// How to attach, as it is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// In the driver where it can, else in the stack
+    Auto,
+    /// In the driver, or not at all
+    Native,
+    /// In the stack
+    Generic,
+}
+
+impl From<Mode> for AttachMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Auto => Self::Auto,
+            Mode::Native => Self::Native,
+            Mode::Generic => Self::Generic,
+        }
+    }
+}
+
+/// A start whose every part has been looked at.
+pub struct Start {
+    /// The interfaces.
+    pub interfaces: Vec<Interface>,
+    /// How to attach.
+    pub mode: AttachMode,
+    policy: CheckedPolicy,
+    local: Vec<LocalAddress>,
+}
+
+/// What came of it.
+pub struct Started {
+    /// The interfaces, as they were attached.
+    pub attached: Vec<Attached>,
+    /// The right to look after each of them.
+    pub claims: Vec<Lock>,
+}
+
+impl Start {
+    /// Looks at everything that attaching needs, and touches nothing.
+    pub async fn prepare(args: &Args) -> anyhow::Result<Self> {
+        let mut seen = HashSet::new();
+        if let Some(twice) = args.iface.iter().find(|name| !seen.insert(name.as_str())) {
+            return Err(Failure::Usage(format!("--iface {twice} is given twice")).into());
+        }
+        for note in check_system()? {
+            say(format_args!("note: {note}"));
+        }
+        let policy = match &args.policy {
+            Some(path) => policy::load(path)?,
+            None => policy::profile(Profile::Host),
+        };
+        let (mut interfaces, mut errors) = (Vec::new(), Vec::new());
+        for name in &args.iface {
+            match Interface::find(name).await {
+                Ok(interface) => interfaces.push(interface),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(Failure::Several(errors).into());
+        }
+        let local = local_addresses().await?;
+        Ok(Self { interfaces, mode: args.mode.into(), policy, local })
+    }
+
+    /// Attaches to all, or to none, and says how it went.
+    pub fn attach(&self, pins: &PinDir, claim: bool) -> anyhow::Result<Started> {
+        let present: HashSet<String> = pins.interfaces().into_iter().collect();
+        let names = || self.interfaces.iter().map(|i| i.name.as_str());
+        let mut claims = Vec::new();
+        let mut take = |name: &str| pins.claim(name).map(|claim| claims.push(claim));
+        if claim {
+            // Before anything is changed under a daemon that lives.
+            names().filter(|n| present.contains(*n)).try_for_each(&mut take)?;
+        }
+        let before = Maps::open(pins).and_then(|maps| maps.policy_info()).ok();
+        let done = attach(pins, &self.interfaces, self.mode, &self.policy, &self.local);
+        let (_, compiled, attached) = done?;
+        if claim {
+            names().filter(|n| !present.contains(*n)).try_for_each(&mut take)?;
+        }
+        for interface in &attached {
+            say_attached(interface, self.mode, present.contains(&interface.interface.name));
+        }
+        for other in present.iter().filter(|name| names().all(|n| n != name.as_str())) {
+            say(format_args!(
+                "note: {other} is attached here from before and goes on with the new policy; \
+                 `icmpgate detach --iface {other}` frees it"
+            ));
+        }
+        self.say_policy(&compiled);
+        if let Some(file) = before.map(|info| text(&info.path)).filter(|f| !f.is_empty())
+            && file != text(&compiled.info.path)
+        {
+            say(format_args!("note: the policy that was in force came from {file}"));
+        }
+        Ok(Started { attached, claims })
+    }
+
+    fn say_policy(&self, compiled: &Compiled) {
+        let CheckedPolicy { name, profile, .. } = &self.policy;
+        let what = match &self.policy.path {
+            Some(_) => format!("{name} (profile {})", profile.name()),
+            None => format!("profile {}", profile.name()),
+        };
+        let (rules, generation) = (compiled.info.rules, compiled.info.generation);
+        let observed = if compiled.info.observe == 0 { "" } else { ", observed only" };
+        say(format_args!("policy: {what}, {rules} rules, generation {generation}{observed}"));
+        say_notes(&self.policy, compiled);
+        if self.local.len() > LOCAL_ADDRESSES {
+            say_too_many_local(self.local.len() - LOCAL_ADDRESSES);
+        }
+    }
+}
+
+/// What of a policy that is in force doesn't do what one might think.
+pub fn say_notes(policy: &CheckedPolicy, compiled: &Compiled) {
+    if let Some(note) = inert_note(&policy.inert) {
+        say(format_args!("note: {note}"));
+    }
+    if !compiled.absent_interfaces.is_empty() {
+        let absent = compiled.absent_interfaces.join(", ");
+        say(format_args!("note: rules name interfaces that are not attached here: {absent}"));
+    }
+}
+
+/// That more addresses are local than the map holds.
+pub fn say_too_many_local(left_out: usize) {
+    say(format_args!(
+        "this machine has {left_out} addresses more than the {LOCAL_ADDRESSES} that are held; what \
+         is sent to those counts as transit"
+    ));
+}
+
+/// How an interface came to be attached.
+pub fn say_attached(done: &Attached, asked: AttachMode, was_here: bool) {
+    let name = &done.interface.name;
+    let level = if done.native { "in the driver (native)" } else { "in the stack (generic)" };
+    if done.adopted {
+        say(format_args!(
+            "{name}: taken up as a former run left it, {level}; no packet went unfiltered and its \
+             counters go on"
+        ));
+        let other = matches!(
+            (asked, done.native),
+            (AttachMode::Native, false) | (AttachMode::Generic, true)
+        );
+        if other {
+            say(format_args!(
+                "note: {name} keeps the mode that it was attached in; `icmpgate detach --iface \
+                 {name}` first to change it"
+            ));
+        }
+    } else {
+        let why = match &done.refused {
+            Some(said) => format!(", since its driver refused ({said})"),
+            None => String::new(),
+        };
+        let counters = if was_here { "; its counters go on" } else { "" };
+        say(format_args!("{name}: attached {level}{why}{counters}"));
+    }
+    if done.interface.strips_vlan_tags() == Some(true) {
+        say(format_args!(
+            "note: rx-vlan-offload is on for {name}, so the VLAN of a packet may be unknown to the \
+             program; `ethtool -K {name} rxvlan off` shows it the tags"
+        ));
+    }
+}

@@ -1,0 +1,148 @@
+//! `stats`: the counters, from the pinned maps; the same as the daemon serves, and it need not live.
+
+use super::{
+    DONE, Global,
+    output::{Out, columns, say},
+    status::read,
+};
+use crate::observe::{CounterLine, Field, HOOK, Snapshot, metrics};
+use icmp_common::abi::family;
+use serde::Serialize;
+use std::{io::Write as _, process::ExitCode};
+
+/// How to show them.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// As JSON
+    #[arg(long, conflicts_with = "prometheus")]
+    json: bool,
+    /// As the text that the daemon serves
+    #[arg(long)]
+    prometheus: bool,
+}
+
+/// A counter, with the labels of its metric.
+#[derive(Serialize)]
+struct Line {
+    iface: String,
+    hook: &'static str,
+    family: &'static str,
+    #[serde(rename = "type")]
+    ty: String,
+    code: String,
+    type_name: Option<&'static str>,
+    code_name: Option<&'static str>,
+    verdict: &'static str,
+    reason: &'static str,
+    mode: &'static str,
+    packets: u64,
+    octets: u64,
+}
+
+/// Shows them.
+pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCode> {
+    let snapshot = read(&global.pins())?;
+    if args.prometheus {
+        out.write_all(metrics::render(&snapshot)?.as_bytes())?;
+    } else if args.json {
+        out.json(&lines(&snapshot))?;
+    } else {
+        write(out, &snapshot)?;
+    }
+    out.flush()?;
+    snapshot.errors.iter().for_each(|error| say(format_args!("not readable: {error}")));
+    Ok(ExitCode::from(DONE))
+}
+
+fn lines(snapshot: &Snapshot) -> Vec<Line> {
+    let all = snapshot.interfaces.iter().flat_map(|i| i.counters.iter().map(move |c| (i, c)));
+    all.map(|(interface, line)| Line {
+        iface: interface.name.clone(),
+        hook: HOOK,
+        family: family::label(line.family),
+        ty: line.ty.to_string(),
+        code: line.code.to_string(),
+        type_name: line.type_name(),
+        code_name: line.code_name(),
+        verdict: line.verdict.label(),
+        reason: line.reason.label(),
+        mode: line.mode.label(),
+        packets: line.count.packets,
+        octets: line.count.octets,
+    })
+    .collect()
+}
+
+/// What a counter counts, as number and name.
+fn message(line: &CounterLine) -> [String; 2] {
+    let named = |field: Field, name: Option<&str>| match (field, name) {
+        (Field::Absent, _) => "-".to_owned(),
+        (field, Some(name)) => format!("{field} {name}"),
+        (field, None) => field.to_string(),
+    };
+    [named(line.ty, line.type_name()), named(line.code, line.code_name())]
+}
+
+fn write(out: &mut Out, snapshot: &Snapshot) -> std::io::Result<()> {
+    let head =
+        ["INTERFACE", "FAMILY", "TYPE", "CODE", "VERDICT", "REASON", "MODE", "PACKETS", "OCTETS"];
+    let mut rows = vec![head.map(str::to_owned)];
+    for interface in &snapshot.interfaces {
+        for line in &interface.counters {
+            let [ty, code] = message(line);
+            rows.push([
+                interface.name.clone(),
+                family::label(line.family).to_owned(),
+                ty,
+                code,
+                line.verdict.label().to_owned(),
+                line.reason.label().to_owned(),
+                line.mode.label().to_owned(),
+                line.count.packets.to_string(),
+                line.count.octets.to_string(),
+            ]);
+        }
+    }
+    let right = [false, false, false, false, false, false, false, true, true];
+    columns(out, right, &rows)?;
+    for interface in &snapshot.interfaces {
+        if interface.overflow.packets > 0 {
+            writeln!(
+                out,
+                "{}: {} packets ({} octets) found no free counter",
+                interface.name, interface.overflow.packets, interface.overflow.octets
+            )?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use icmp_common::{
+        abi::Counter,
+        verdict::{Mode, Reason, Verdict},
+    };
+
+    #[test]
+    fn numbers_have_their_names_beside_them() {
+        let line = |ty, code| CounterLine {
+            family: family::ICMPV4,
+            ty,
+            code,
+            verdict: Verdict::Pass,
+            reason: Reason::ACCEPTED,
+            mode: Mode::Enforce,
+            count: Counter::default(),
+        };
+        let number = Field::Number;
+        assert_eq!(
+            message(&line(number(3), number(4))),
+            ["3 destination-unreachable", "4 fragmentation-needed"]
+        );
+        assert_eq!(message(&line(number(8), number(0))), ["8 echo-request", "0"]);
+        assert_eq!(message(&line(Field::Other, Field::Other)), ["other", "other"]);
+        assert_eq!(message(&line(Field::Absent, Field::Absent)), ["-", "-"]);
+    }
+}

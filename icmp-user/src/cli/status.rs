@@ -1,0 +1,157 @@
+//! `status`: what the instance is, from its pinned maps; the daemon need not live.
+
+use super::{
+    DONE, Global,
+    output::{Out, columns},
+};
+use crate::{
+    datapath::{Error, Maps, PinDir, check_system},
+    observe::{PolicyState, Snapshot},
+};
+use serde::Serialize;
+use std::{
+    io::Write as _,
+    process::ExitCode,
+    time::{Duration, UNIX_EPOCH},
+};
+
+/// How to show it.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Status {
+    pin_dir: String,
+    version: String,
+    interfaces: Vec<Interface>,
+    policy: Option<Policy>,
+    errors: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Interface {
+    interface: String,
+    mode: &'static str,
+    /// Whether an `icmpgate run` looks after it.
+    daemon: bool,
+    counters_used: u32,
+    counters_capacity: u32,
+    packets: u64,
+    octets: u64,
+}
+
+#[derive(Serialize)]
+struct Policy {
+    profile: String,
+    file: Option<String>,
+    mode: &'static str,
+    generation: u64,
+    applied: String,
+    rules: u32,
+    prefixes: u32,
+}
+
+/// The pinned maps; where there are none because they may not be seen, that is what is said.
+pub fn open(pins: &PinDir) -> Result<Maps, Error> {
+    Maps::open(pins).map_err(or_privilege)
+}
+
+/// A snapshot, likewise.
+pub fn read(pins: &PinDir) -> Result<Snapshot, Error> {
+    Snapshot::read(pins).map_err(or_privilege)
+}
+
+fn or_privilege(error: Error) -> Error {
+    match check_system() {
+        Err(lacks) => lacks,
+        Ok(_) => error,
+    }
+}
+
+/// Shows it.
+pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCode> {
+    let pins = global.pins();
+    let status = Status::of(&pins, read(&pins)?);
+    if args.json {
+        out.json(&status)?;
+    } else {
+        status.write(out)?;
+    }
+    Ok(ExitCode::from(DONE))
+}
+
+impl Status {
+    fn of(pins: &PinDir, snapshot: Snapshot) -> Self {
+        let interfaces = snapshot.interfaces.iter().map(|i| {
+            let counts = || i.counters.iter().map(|c| c.count).chain([i.overflow]);
+            Interface {
+                interface: i.name.clone(),
+                mode: i.level.label(),
+                daemon: pins.is_claimed(&i.name),
+                counters_used: i.used,
+                counters_capacity: i.room,
+                packets: counts().map(|c| c.packets).sum(),
+                octets: counts().map(|c| c.octets).sum(),
+            }
+        });
+        Self {
+            pin_dir: pins.path().display().to_string(),
+            version: snapshot.version.clone(),
+            interfaces: interfaces.collect(),
+            policy: snapshot.policy.map(Policy::of),
+            errors: snapshot.errors,
+        }
+    }
+
+    fn write(&self, out: &mut Out) -> std::io::Result<()> {
+        writeln!(out, "instance  {}", self.pin_dir)?;
+        match &self.policy {
+            None => writeln!(out, "policy    none: a start was interrupted; run again, or detach")?,
+            Some(policy) => {
+                let from = policy.file.as_deref().map_or(String::new(), |f| format!(" from {f}"));
+                let Policy { profile, generation, applied, rules, prefixes, mode, .. } = policy;
+                writeln!(out, "policy    profile {profile}{from}, mode {mode}")?;
+                writeln!(out, "          generation {generation}, in force since {applied}")?;
+                writeln!(out, "          rules {rules}, prefixes in zones {prefixes}")?;
+            }
+        }
+        writeln!(out)?;
+        let head = ["INTERFACE", "MODE", "DAEMON", "COUNTERS", "PACKETS", "OCTETS"];
+        let rows: Vec<[String; 6]> = std::iter::once(head.map(str::to_owned))
+            .chain(self.interfaces.iter().map(|i| {
+                [
+                    i.interface.clone(),
+                    i.mode.to_owned(),
+                    if i.daemon { "running" } else { "none" }.to_owned(),
+                    format!("{} of {}", i.counters_used, i.counters_capacity),
+                    i.packets.to_string(),
+                    i.octets.to_string(),
+                ]
+            }))
+            .collect();
+        columns(out, [false, false, false, true, true, true], &rows)?;
+        for error in &self.errors {
+            writeln!(out, "not readable: {error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Policy {
+    fn of(state: PolicyState) -> Self {
+        let applied = UNIX_EPOCH + Duration::from_secs(state.applied_unix_s);
+        Self {
+            profile: state.profile,
+            file: state.path,
+            mode: state.mode.label(),
+            generation: state.generation,
+            applied: humantime::format_rfc3339_seconds(applied).to_string(),
+            rules: state.rules,
+            prefixes: state.prefixes,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What a run keeps up with while the machine changes under it: its addresses, and interfaces that
+//! go away and come back.
+
+use super::{
+    output::say,
+    start::{say_attached, say_too_many_local},
+};
+use crate::datapath::{
+    self, AttachMode, Error, Interface, KernelLog, Maps, PinDir, attached_index, local_addresses,
+    reattach, watch_addresses,
+};
+use icmp_common::abi::name;
+use std::time::Duration;
+use tokio::{sync::mpsc, task::spawn_blocking, time::sleep};
+
+/// How long changes are let gather before the addresses are read again.
+const GATHER: Duration = Duration::from_millis(100);
+/// How long to wait after a failure.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The addresses of the machine, in the map that tells local from transit.
+pub struct Addresses {
+    pins: PinDir,
+    changes: mpsc::Receiver<()>,
+    /// The last failure that was said, so that it is said once.
+    said: Option<String>,
+    /// Whether the last attempt failed, so that the next comes by itself.
+    failed: bool,
+}
+
+impl Addresses {
+    /// Listens to changes from now on.
+    pub fn watch(pins: PinDir) -> Result<Self, Error> {
+        Ok(Self { pins, changes: watch_addresses()?, said: None, failed: false })
+    }
+
+    /// Keeps the map up to date until the task is dropped.
+    pub async fn keep(mut self) {
+        loop {
+            self.changed().await;
+            self.refresh().await;
+        }
+    }
+
+    /// Waits until the addresses may have changed.
+    async fn changed(&mut self) {
+        if self.failed {
+            sleep(RETRY).await;
+        } else if self.changes.recv().await.is_none() {
+            // The kernel's messages ended: listen anew, and read once for what was missed.
+            sleep(RETRY).await;
+            match watch_addresses() {
+                Ok(changes) => self.changes = changes,
+                Err(error) => self.say_once(&error),
+            }
+        }
+    }
+
+    /// Reads them and writes the map.
+    async fn refresh(&mut self) {
+        sleep(GATHER).await;
+        while self.changes.try_recv().is_ok() {}
+        match self.write().await {
+            Ok(left_out) => {
+                (self.failed, self.said) = (false, None);
+                if left_out > 0 {
+                    say_too_many_local(left_out);
+                }
+            }
+            // Detached by another command: there is no map to write any more.
+            Err(Error::NoInstance { .. }) => self.failed = false,
+            Err(error) => {
+                self.failed = true;
+                self.say_once(&error);
+            }
+        }
+    }
+
+    async fn write(&self) -> Result<usize, Error> {
+        let addresses = local_addresses().await?;
+        let pins = self.pins.clone();
+        let write = move || {
+            pins.require()?;
+            let _lock = pins.lock()?;
+            Maps::open(&pins)?.set_local(&addresses)
+        };
+        blocking(write).await
+    }
+
+    fn say_once(&mut self, error: &Error) {
+        let text = error.to_string();
+        if self.said.as_deref() != Some(&text) {
+            say(format_args!("the addresses of this machine are not up to date: {text}"));
+            self.said = Some(text);
+        }
+    }
+}
+
+/// The interfaces of a run.
+pub struct Interfaces {
+    pins: PinDir,
+    mode: AttachMode,
+    watched: Vec<Watched>,
+    logs: Vec<KernelLog>,
+}
+
+struct Watched {
+    name: String,
+    state: State,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Attached,
+    /// The interface went away. With the last thing that was said of attaching again.
+    Gone(Option<String>),
+    /// Another command detached it, which is to be left so.
+    Detached,
+}
+
+impl Interfaces {
+    /// Looks after these, which have just been attached.
+    pub fn new(pins: PinDir, interfaces: &[Interface], mode: AttachMode) -> Self {
+        let watched = |i: &Interface| Watched { name: i.name.clone(), state: State::Attached };
+        Self { pins, mode, watched: interfaces.iter().map(watched).collect(), logs: Vec::new() }
+    }
+
+    /// Says from now on what these programs have to say.
+    pub fn listen(&mut self, logs: impl Iterator<Item = KernelLog>) {
+        self.logs.extend(logs);
+    }
+
+    /// Whether none is left to look after.
+    pub fn all_detached(&self) -> bool {
+        self.watched.iter().all(|w| w.state == State::Detached)
+    }
+
+    /// Looks at each, says what changed, and attaches again where one came back.
+    pub async fn look(&mut self) {
+        for line in self.logs.iter_mut().flat_map(KernelLog::take) {
+            say(format_args!("the kernel program says: {line}"));
+        }
+        let mut gone = false;
+        for watched in self.watched.iter_mut().filter(|w| w.state != State::Detached) {
+            let Watched { name, state } = watched;
+            match seen(&self.pins, name) {
+                Seen::Unpinned => {
+                    say(format_args!("{name}: detached by another command; it is left so"));
+                    *state = State::Detached;
+                }
+                Seen::Attached if *state != State::Attached => {
+                    say(format_args!("{name}: attached again by another command"));
+                    *state = State::Attached;
+                }
+                Seen::Gone => {
+                    if *state == State::Attached {
+                        say(format_args!(
+                            "{name} went away; its counters are kept, and it is attached again \
+                             when it is back"
+                        ));
+                        *state = State::Gone(None);
+                    }
+                    gone = true;
+                }
+                Seen::Attached | Seen::Unknown => {}
+            }
+        }
+        if gone {
+            self.bring_back().await;
+        }
+    }
+
+    async fn bring_back(&mut self) {
+        // Where the kernel can't be asked now, it is a second later.
+        let Ok(present) = datapath::interfaces().await else { return };
+        for watched in &mut self.watched {
+            let (name, State::Gone(said)) = (&watched.name, &mut watched.state) else { continue };
+            let Some(interface) = present.iter().find(|i| i.name == *name).cloned() else {
+                continue;
+            };
+            let result = if interface.ethernet {
+                let (pins, mode) = (self.pins.clone(), self.mode);
+                blocking(move || reattach(&pins, &interface, mode)).await
+            } else {
+                Err(Error::NotEthernet { name: interface.name, link_type: interface.link_type })
+            };
+            match result {
+                Ok(mut attached) => {
+                    say_attached(&attached, self.mode, true);
+                    self.logs.extend(attached.log.take());
+                    watched.state = State::Attached;
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    if said.as_deref() != Some(&text) {
+                        say(format_args!("{name} is back and can't be attached: {text}"));
+                        *said = Some(text);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What can be seen of an interface from its pins.
+enum Seen {
+    Attached,
+    Gone,
+    /// Nothing is pinned for it.
+    Unpinned,
+    /// The kernel can't be asked now.
+    Unknown,
+}
+
+fn seen(pins: &PinDir, interface: &str) -> Seen {
+    // Paths are asked for and not opened: a process without a free descriptor must not take its
+    // own want for a change.
+    match attached_index(pins, interface) {
+        Some(0) => Seen::Gone,
+        Some(_) => Seen::Attached,
+        None if pins.link(interface).exists() => Seen::Unknown,
+        None if pins.interface_map(interface, name::COUNTERS).exists() => Seen::Gone,
+        None => Seen::Unpinned,
+    }
+}
+
+/// Does what takes its time apart from the thread that answers.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let joined = spawn_blocking(work).await;
+    joined.unwrap_or_else(|error| {
+        Err(Error::Io { what: "a task of this program".to_owned(), source: error.into() })
+    })
+}

@@ -1,0 +1,72 @@
+//! What a pinned link is attached to. Asking the link and not the interface holds in every network
+//! namespace and under whatever name the interface has now; aya doesn't tell this part of it.
+
+use super::PinDir;
+use std::{
+    ffi::CString,
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
+        unix::ffi::OsStringExt as _,
+    },
+};
+
+// Commands of bpf(2) and a link type, linux/bpf.h.
+const BPF_OBJ_GET: libc::c_long = 7;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+const BPF_LINK_TYPE_XDP: u32 = 6;
+
+/// The index of the interface that the link of `interface` is attached to; 0 where that interface
+/// went away. `None` where no link is pinned.
+#[must_use]
+pub fn attached_index(pins: &PinDir, interface: &str) -> Option<u32> {
+    let path = CString::new(pins.link(interface).into_os_string().into_vec()).ok()?;
+
+    #[repr(C, align(8))]
+    struct ObjGet {
+        path: u64,
+        fd: u32,
+        flags: u32,
+    }
+    let get = ObjGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
+    // SAFETY: the attributes are of the form and length that the command takes, and the path lives
+    // through the call.
+    let fd = unsafe { bpf(BPF_OBJ_GET, &get) }?;
+    // SAFETY: the kernel has just given this descriptor, and nothing else has it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
+
+    /// The beginning of `struct bpf_link_info`, for an XDP link.
+    #[repr(C, align(8))]
+    #[derive(Default)]
+    struct LinkInfo {
+        kind: u32,
+        id: u32,
+        program: u32,
+        pad: u32,
+        ifindex: u32,
+        more: u32,
+    }
+    #[repr(C, align(8))]
+    struct InfoByFd {
+        fd: u32,
+        length: u32,
+        info: u64,
+    }
+    let mut info = LinkInfo::default();
+    let ask = InfoByFd {
+        fd: fd.as_raw_fd() as u32,
+        length: size_of::<LinkInfo>() as u32,
+        info: &raw mut info as u64,
+    };
+    // SAFETY: as above; the kernel writes no more than `length` octets to `info`.
+    unsafe { bpf(BPF_OBJ_GET_INFO_BY_FD, &ask) }?;
+    (info.kind == BPF_LINK_TYPE_XDP).then_some(info.ifindex)
+}
+
+/// # Safety
+/// The attributes must be those of the command, and what they point to valid for it.
+unsafe fn bpf<T>(command: libc::c_long, attributes: &T) -> Option<libc::c_long> {
+    let pointer = std::ptr::from_ref(attributes);
+    // SAFETY: as the caller promises.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, pointer, size_of::<T>()) };
+    (result >= 0).then_some(result)
+}

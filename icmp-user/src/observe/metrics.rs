@@ -1,0 +1,200 @@
+//! A snapshot as Prometheus text. The names, which dashboards and alerts hold on to, and their help
+//! are in one block; what is served and what `stats --prometheus` prints is the same text.
+
+use super::{InterfaceState, Level, Snapshot, snapshot::HOOK};
+use icmp_common::abi::family;
+use prometheus::{
+    TextEncoder,
+    proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
+};
+
+/// The media type of the text.
+pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A metric, before it has values.
+#[derive(Clone, Copy, Debug)]
+pub struct Declaration {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it only grows, as counters do, or is a gauge.
+    pub grows: bool,
+    /// What it says.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($constant:ident = $kind:ident $name:literal, $help:literal;)+) => {
+        $(
+            #[doc = $help]
+            pub const $constant: Declaration =
+                Declaration { name: $name, grows: metrics!(@ $kind), help: $help };
+        )+
+
+        /// Every metric, in the order in which they are rendered.
+        pub const ALL: &[Declaration] = &[$($constant,)+];
+    };
+    (@ counter) => { true };
+    (@ gauge) => { false };
+}
+
+metrics! {
+    PACKETS = counter "icmpgate_packets_total", "Packets by what they were, what was done with them and why.";
+    BYTES = counter "icmpgate_bytes_total", "Octets of their frames as the hook saw them, without the frame check sequence.";
+    OVERFLOW_PACKETS = counter "icmpgate_overflow_packets_total", "Packets that found no free counter and are in none of the others.";
+    OVERFLOW_BYTES = counter "icmpgate_overflow_bytes_total", "Octets of the frames that found no free counter.";
+    COUNTERS_USED = gauge "icmpgate_counters_used", "Counters in use.";
+    COUNTERS_CAPACITY = gauge "icmpgate_counters_capacity", "Counters that there are.";
+    ATTACHED = gauge "icmpgate_attached", "1 where the program is attached to the interface in this mode, else 0.";
+    POLICY_GENERATION = gauge "icmpgate_policy_generation", "How many policies have been put in force, this one included.";
+    POLICY_APPLIED = gauge "icmpgate_policy_applied_timestamp_seconds", "When the policy was put in force.";
+    POLICY_RULES = gauge "icmpgate_policy_rules", "Rules of the policy, its profile's included.";
+    POLICY_INFO = gauge "icmpgate_policy_info", "The profile of the policy, and whether it is enforced or only observed.";
+    BUCKET_CONTENTION = counter "icmpgate_bucket_contention_total", "Packets that a limit refused because other CPUs kept taking its bucket first.";
+    SCRAPE_ERRORS = gauge "icmpgate_scrape_errors", "Interfaces whose counters could not be read for this text.";
+    BUILD_INFO = gauge "icmpgate_build_info", "The version of icmpgate that wrote this text.";
+}
+
+/// The text of a snapshot.
+///
+/// # Errors
+/// None that is known: the encoder refuses families without a name or a sample, and there are none.
+pub fn render(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
+    let mut families = Vec::new();
+    let mut add = |declaration: Declaration, samples: Vec<Metric>| {
+        if !samples.is_empty() {
+            families.push(family_of(declaration, samples));
+        }
+    };
+    let interfaces = &snapshot.interfaces;
+
+    add(PACKETS, lines(PACKETS, interfaces, |count| count.packets));
+    add(BYTES, lines(BYTES, interfaces, |count| count.octets));
+    add(OVERFLOW_PACKETS, each(OVERFLOW_PACKETS, interfaces, |i| i.overflow.packets));
+    add(OVERFLOW_BYTES, each(OVERFLOW_BYTES, interfaces, |i| i.overflow.octets));
+    add(COUNTERS_USED, each(COUNTERS_USED, interfaces, |i| i.used.into()));
+    add(COUNTERS_CAPACITY, each(COUNTERS_CAPACITY, interfaces, |i| i.room.into()));
+    let attached = interfaces.iter().flat_map(|interface| {
+        [Level::Native, Level::Generic].map(|level| {
+            let labels = [("iface", interface.name.as_str()), ("mode", level.label())];
+            sample(ATTACHED, &labels, u64::from(interface.level == level))
+        })
+    });
+    add(ATTACHED, attached.collect());
+
+    // Without a policy its generation is still worth a sample: 0.
+    let generation = snapshot.policy.as_ref().map_or(0, |p| p.generation);
+    add(POLICY_GENERATION, vec![sample(POLICY_GENERATION, &[], generation)]);
+    if let Some(policy) = &snapshot.policy {
+        add(POLICY_APPLIED, vec![sample(POLICY_APPLIED, &[], policy.applied_unix_s)]);
+        add(POLICY_RULES, vec![sample(POLICY_RULES, &[], policy.rules.into())]);
+        let labels = [("profile", policy.profile.as_str()), ("mode", policy.mode.label())];
+        add(POLICY_INFO, vec![sample(POLICY_INFO, &labels, 1)]);
+    }
+    add(BUCKET_CONTENTION, vec![sample(BUCKET_CONTENTION, &[], snapshot.bucket_contention)]);
+    add(SCRAPE_ERRORS, vec![sample(SCRAPE_ERRORS, &[], snapshot.errors.len() as u64)]);
+    add(BUILD_INFO, vec![sample(BUILD_INFO, &[("version", &snapshot.version)], 1)]);
+    TextEncoder::new().encode_to_string(&families)
+}
+
+fn lines(
+    declaration: Declaration,
+    interfaces: &[InterfaceState],
+    value: impl Fn(&icmp_common::abi::Counter) -> u64,
+) -> Vec<Metric> {
+    let lines = interfaces.iter().flat_map(|i| i.counters.iter().map(move |c| (&i.name, c)));
+    lines
+        .map(|(iface, line)| {
+            let labels = [
+                ("iface", iface.as_str()),
+                ("hook", HOOK),
+                ("family", family::label(line.family)),
+                ("type", &line.ty.to_string()),
+                ("code", &line.code.to_string()),
+                ("verdict", line.verdict.label()),
+                ("reason", line.reason.label()),
+                ("mode", line.mode.label()),
+            ];
+            sample(declaration, &labels, value(&line.count))
+        })
+        .collect()
+}
+
+fn each(
+    declaration: Declaration,
+    interfaces: &[InterfaceState],
+    value: impl Fn(&InterfaceState) -> u64,
+) -> Vec<Metric> {
+    let one = |i: &InterfaceState| sample(declaration, &[("iface", &i.name)], value(i));
+    interfaces.iter().map(one).collect()
+}
+
+fn sample(declaration: Declaration, labels: &[(&str, &str)], value: u64) -> Metric {
+    let pairs = labels.iter().map(|(name, value)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    });
+    let mut metric = Metric::from_label(pairs.collect());
+    // Prometheus keeps floats: beyond 2^53 the last digits are its, not the maps'.
+    if declaration.grows {
+        let mut counter = Counter::default();
+        counter.set_value(value as f64);
+        metric.set_counter(counter);
+    } else {
+        let mut gauge = Gauge::default();
+        gauge.set_value(value as f64);
+        metric.set_gauge(gauge);
+    }
+    metric
+}
+
+fn family_of(declaration: Declaration, samples: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(declaration.name.to_owned());
+    family.set_help(declaration.help.to_owned());
+    family.set_field_type(if declaration.grows { MetricType::COUNTER } else { MetricType::GAUGE });
+    family.set_metric(samples);
+    family
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::snapshot::tests::by_hand;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_whole_text() {
+        assert_eq!(render(&by_hand()).unwrap(), include_str!("metrics.txt"));
+    }
+
+    #[test]
+    fn an_instance_without_interfaces_and_policy_has_a_text_too() {
+        let empty = Snapshot { policy: None, interfaces: vec![], errors: vec![], ..by_hand() };
+        let text = render(&empty).unwrap();
+        assert!(text.contains("\nicmpgate_policy_generation 0\n"), "{text}");
+        assert!(!text.contains("icmpgate_packets_total"), "{text}");
+    }
+
+    #[test]
+    fn every_declared_metric_is_rendered_and_named_by_the_conventions() {
+        let text = render(&by_hand()).unwrap();
+        let mut names = BTreeSet::new();
+        for metric in ALL {
+            assert!(names.insert(metric.name), "{} twice", metric.name);
+            assert!(metric.name.starts_with("icmpgate_"));
+            assert_eq!(metric.name.ends_with("_total"), metric.grows, "{}", metric.name);
+            assert!(text.contains(&format!("# HELP {} {}\n", metric.name, metric.help)));
+            assert!(text.contains(&format!("\n{}", metric.name)), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn large_counts_are_written_out() {
+        let mut snapshot = by_hand();
+        snapshot.bucket_contention = 1 << 53;
+        let text = render(&snapshot).unwrap();
+        assert!(text.contains("icmpgate_bucket_contention_total 9007199254740992\n"), "{text}");
+    }
+}

@@ -1,0 +1,10 @@
+//! What is shown of an instance: a snapshot of its maps, and what is made of one.
+//!
+//! Reading and rendering are apart. [`Snapshot::read`] is the only function here that touches a
+//! map; everything else works on a [`Snapshot`], which a test can write by hand.
+
+pub mod metrics;
+pub mod serve;
+mod snapshot;
+
+pub use snapshot::{CounterLine, Field, HOOK, InterfaceState, Level, PolicyState, Snapshot};

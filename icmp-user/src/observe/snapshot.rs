@@ -1,0 +1,345 @@
+//! An instance at one moment, as plain data: what its pinned maps say, with every number already
+//! turned into the words that metrics and commands use.
+
+use crate::datapath::{CounterEntry, Counters, Error, Maps, PinDir, attached_index, text};
+use icmp_common::{
+    abi::{ClassKey, Counter, PolicyInfo, attach_mode, class_kind, family},
+    classify::{code_name, type_name},
+    verdict::{Mode, Reason, Verdict},
+};
+use std::fmt;
+
+/// The hook that the counters of this version are of.
+pub const HOOK: &str = "ingress";
+
+/// An instance at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The version of the program that reads.
+    pub version: String,
+    /// The policy in force; `None` where there is none, after an interrupted start.
+    pub policy: Option<PolicyState>,
+    /// Every interface that has counters here, by name.
+    pub interfaces: Vec<InterfaceState>,
+    /// How often a packet was refused because other CPUs kept taking the token bucket first.
+    pub bucket_contention: u64,
+    /// What could not be read, a line each.
+    pub errors: Vec<String>,
+}
+
+/// The policy in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyState {
+    /// The name of its profile.
+    pub profile: String,
+    /// The path of its file; `None` for a bare profile.
+    pub path: Option<String>,
+    /// Counts the policies that have been put in force, from 1.
+    pub generation: u64,
+    /// When, in seconds since the epoch.
+    pub applied_unix_s: u64,
+    /// How many rules, the profile's included.
+    pub rules: u32,
+    /// How many prefixes its zones have.
+    pub prefixes: u32,
+    /// Whether it is carried out as a whole.
+    pub mode: Mode,
+}
+
+/// Where a program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// In the driver.
+    Native,
+    /// In the stack.
+    Generic,
+    /// Nowhere: the interface went away.
+    Detached,
+}
+
+impl Level {
+    /// The label used in metrics, JSON and tables.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::Detached => "detached",
+        }
+    }
+}
+
+/// An interface of the instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceState {
+    /// Its name when it was attached.
+    pub name: String,
+    /// Where the program is, at this moment.
+    pub level: Level,
+    /// Its counters in use, in the order in which they are shown.
+    pub counters: Vec<CounterLine>,
+    /// What found no free counter.
+    pub overflow: Counter,
+    /// How many counters are in use.
+    pub used: u32,
+    /// How many there are.
+    pub room: u32,
+}
+
+/// A type or a code, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Field {
+    /// The number.
+    Number(u8),
+    /// The class that all those share which aren't counted apart.
+    Other,
+    /// There is no header to read it from, or none of a family that is ours.
+    Absent,
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(n) => n.fmt(f),
+            Self::Other => f.pad("other"),
+            Self::Absent => f.pad("none"),
+        }
+    }
+}
+
+/// One counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CounterLine {
+    /// One of [`family`].
+    pub family: u8,
+    /// The type.
+    pub ty: Field,
+    /// The code.
+    pub code: Field,
+    /// What was done.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// Whether the reason was acted upon.
+    pub mode: Mode,
+    /// How much of it there was.
+    pub count: Counter,
+}
+
+impl CounterLine {
+    fn new(entry: &CounterEntry, classes: &[ClassKey]) -> Self {
+        let key = classes.get(usize::from(entry.class)).copied().unwrap_or_default();
+        let (ty, code) = match key.kind {
+            class_kind::PAIR => (Field::Number(key.ty), Field::Number(key.code)),
+            class_kind::HEADERLESS | class_kind::NOT_OURS => (Field::Absent, Field::Absent),
+            _ => (Field::Other, Field::Other),
+        };
+        Self {
+            family: key.family,
+            ty,
+            code,
+            verdict: entry.outcome.verdict(),
+            reason: entry.outcome.reason(),
+            mode: entry.outcome.mode(),
+            count: entry.count,
+        }
+    }
+
+    /// The name of the type; `None` where it isn't known.
+    #[must_use]
+    pub fn type_name(&self) -> Option<&'static str> {
+        match self.ty {
+            Field::Number(ty) => Some(type_name(self.family, ty)),
+            _ => None,
+        }
+    }
+
+    /// The name of the code; `None` where it has none.
+    #[must_use]
+    pub fn code_name(&self) -> Option<&'static str> {
+        match (self.ty, self.code) {
+            (Field::Number(ty), Field::Number(code)) => code_name(self.family, ty, code),
+            _ => None,
+        }
+    }
+
+    /// What the lines are sorted by: what isn't ours stands last.
+    fn order(&self) -> impl Ord + use<> {
+        let family = if self.family == family::NONE { u8::MAX } else { self.family };
+        (family, self.ty, self.code, self.verdict, self.reason, self.mode)
+    }
+}
+
+impl PolicyState {
+    fn of(info: &PolicyInfo) -> Option<Self> {
+        let path = text(&info.path);
+        (info.generation != 0).then(|| Self {
+            profile: text(&info.profile),
+            path: (!path.is_empty()).then_some(path),
+            generation: info.generation,
+            applied_unix_s: info.applied_unix_s,
+            rules: info.rules,
+            prefixes: info.prefixes,
+            mode: if info.observe == 0 { Mode::Enforce } else { Mode::Observe },
+        })
+    }
+}
+
+impl InterfaceState {
+    fn new(name: String, level: Level, counters: &Counters, classes: &[ClassKey]) -> Self {
+        let mut lines: Vec<CounterLine> =
+            counters.entries.iter().map(|entry| CounterLine::new(entry, classes)).collect();
+        lines.sort_unstable_by_key(CounterLine::order);
+        let Counters { overflow, used, room, .. } = *counters;
+        Self { name, level, counters: lines, overflow, used, room }
+    }
+}
+
+impl Snapshot {
+    /// Reads an instance. What can't be read of one interface doesn't keep the others back; it is
+    /// under [`Snapshot::errors`].
+    ///
+    /// # Errors
+    /// Where there is no instance, or its shared maps can't be read.
+    pub fn read(pins: &PinDir) -> Result<Self, Error> {
+        let maps = Maps::open(pins)?;
+        let policy = PolicyState::of(&maps.policy_info()?);
+        let bucket_contention = maps.bucket_contention()?;
+        let noted = maps.interfaces()?;
+        let (mut counters, mut errors) = (Vec::new(), Vec::new());
+        for name in pins.interfaces() {
+            match Counters::pinned(pins, &name) {
+                Ok(read) => counters.push((name, read)),
+                // Detached while this was reading: then it isn't there, and that is no error.
+                Err(Error::NotAttached { .. }) => {}
+                Err(error) => errors.push(format!("{name}: {error}")),
+            }
+        }
+        // After the counters: the registry only grows, so every class they have is in it.
+        let classes = maps.class_keys()?;
+        let interfaces = counters
+            .into_iter()
+            .map(|(name, read)| {
+                let mode = noted.iter().find(|(_, n, _)| *n == name).map(|(.., i)| i.mode);
+                let level = match (attached_index(pins, &name), mode) {
+                    (None | Some(0), _) => Level::Detached,
+                    (_, Some(attach_mode::NATIVE)) => Level::Native,
+                    _ => Level::Generic,
+                };
+                InterfaceState::new(name, level, &read, &classes)
+            })
+            .collect();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Ok(Self { version, policy, interfaces, bucket_contention, errors })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use icmp_common::verdict::Outcome;
+
+    fn entry(class: u16, reason: Reason, mode: Mode, packets: u64) -> CounterEntry {
+        let count = Counter { packets, octets: 100 * packets };
+        CounterEntry { class, outcome: Outcome::new(reason, mode), count }
+    }
+
+    /// A snapshot as maps would give it: every kind of class, both modes, one interface gone.
+    pub fn by_hand() -> Snapshot {
+        let key = |kind, family, ty, code| ClassKey { kind, family, ty, code };
+        let classes = [
+            key(class_kind::NOT_OURS, family::NONE, 0, 0),
+            key(class_kind::HEADERLESS, family::ICMPV4, 0, 0),
+            key(class_kind::OTHER, family::ICMPV6, 0, 0),
+            key(class_kind::PAIR, family::ICMPV4, 3, 4),
+            key(class_kind::PAIR, family::ICMPV4, 8, 0),
+            key(class_kind::PAIR, family::IGMP, 0x22, 0),
+        ];
+        let counters = Counters {
+            entries: vec![
+                entry(0, Reason::NOT_ICMP, Mode::Enforce, 9),
+                entry(1, Reason::MESSAGE_TOO_SHORT, Mode::Enforce, 8),
+                entry(2, Reason::DENIED, Mode::Observe, 7),
+                entry(3, Reason::ACCEPTED, Mode::Enforce, 6),
+                entry(4, Reason::OVER_LIMIT, Mode::Enforce, 5),
+                entry(4, Reason::WITHIN_LIMIT, Mode::Enforce, 4),
+                entry(5, Reason::ACCEPTED, Mode::Enforce, 3),
+            ],
+            overflow: Counter { packets: 2, octets: 200 },
+            used: 7,
+            room: 4095,
+        };
+        let gone = Counters { room: 4095, ..Counters::default() };
+        Snapshot {
+            version: "1.2.3".to_owned(),
+            policy: Some(PolicyState {
+                profile: "host".to_owned(),
+                path: Some("/etc/icmpgate/policy.toml".to_owned()),
+                generation: 3,
+                applied_unix_s: 1_700_000_000,
+                rules: 57,
+                prefixes: 12,
+                mode: Mode::Enforce,
+            }),
+            interfaces: vec![
+                InterfaceState::new("eth0".to_owned(), Level::Native, &counters, &classes),
+                InterfaceState::new("wan0".to_owned(), Level::Detached, &gone, &classes),
+            ],
+            bucket_contention: 1,
+            errors: vec!["lan0: refused".to_owned()],
+        }
+    }
+
+    #[test]
+    fn counters_are_in_the_order_of_what_they_count() {
+        let snapshot = by_hand();
+        let shown: Vec<String> = snapshot.interfaces[0]
+            .counters
+            .iter()
+            .map(|c| {
+                format!(
+                    "{} {} {} {} {} {}",
+                    family::label(c.family),
+                    c.ty,
+                    c.code,
+                    c.verdict.label(),
+                    c.reason.label(),
+                    c.mode.label()
+                )
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "icmpv4 3 4 pass accepted enforce",
+                "icmpv4 8 0 pass within-limit enforce",
+                "icmpv4 8 0 drop over-limit enforce",
+                "icmpv4 none none drop message-too-short enforce",
+                "icmpv6 other other pass denied observe",
+                "igmp 34 0 pass accepted enforce",
+                "none none none pass not-icmp enforce",
+            ]
+        );
+    }
+
+    #[test]
+    fn names_stand_beside_numbers_only() {
+        let snapshot = by_hand();
+        let lines = &snapshot.interfaces[0].counters;
+        assert_eq!(lines[0].type_name(), Some("destination-unreachable"));
+        assert_eq!(lines[0].code_name(), Some("fragmentation-needed"));
+        assert_eq!(lines[1].code_name(), None);
+        assert_eq!((lines[3].type_name(), lines[3].code_name()), (None, None));
+    }
+
+    #[test]
+    fn without_a_generation_there_is_no_policy() {
+        use zerocopy::FromZeros;
+        let mut info = PolicyInfo::new_zeroed();
+        assert_eq!(PolicyState::of(&info), None);
+        (info.generation, info.observe) = (1, 1);
+        info.profile[..4].copy_from_slice(b"host");
+        let state = PolicyState::of(&info).unwrap();
+        assert_eq!((state.profile.as_str(), state.path, state.mode), ("host", None, Mode::Observe));
+    }
+}
