@@ -121,7 +121,7 @@ reasons! {
     OVER_LIMIT = 37, "over-limit", Drop, "P2 L1", "A rule limits it, and it is beyond the limit.";
     REDIRECT_UNVERIFIED = 38, "redirect-unverified", Drop, "V5", "A redirect that could not be held against the routes in use.";
     INTERNAL_ERROR = 39, "internal-error", Pass, "-", "A map operation failed that cannot fail; the packet is passed and counted. Please report it.";
-    NOT_RUNNABLE = 40, "not-runnable", Pass, "O5", "Only in explain: the kernel's test run does not take this frame, so no verdict is known.";
+    NOT_RUNNABLE = 40, "not-runnable", Pass, "O5", "Only in explain: this frame could not be run, so no verdict is known.";
 }
 
 impl Reason {

@@ -75,7 +75,8 @@ impl Instance {
     /// # Errors
     /// Where the object isn't built, privilege lacks, or the kernel refuses it.
     pub fn private(policy: &CheckedPolicy, tracing: bool) -> Result<(Self, Compiled), Error> {
-        Self::private_as(policy, tracing, "private")
+        // No interface can be called that, so no rule can name it.
+        Self::private_as(policy, tracing, "private/")
     }
 
     /// As [`Instance::private`], under the name of an interface, so that rules that name it apply.
