@@ -2,9 +2,12 @@
 //!
 //! A new command is a file with `Args` and `run`, a `mod` line and a variant of [`Xtask`] here.
 
+mod bench;
 mod build;
 mod ci;
 mod cmd;
+mod rig;
+mod run;
 mod setup;
 mod tally;
 mod test;
@@ -22,7 +25,9 @@ use clap::Parser;
 enum Xtask {
     Setup(setup::Args),
     Build(build::Args),
+    Run(run::Args),
     Test(test::Args),
+    Bench(bench::Args),
     Vm(vm::Args),
     Ci(ci::Args),
 }
@@ -31,7 +36,9 @@ fn run(task: Xtask) -> Result<()> {
     match task {
         Xtask::Setup(args) => setup::run(args),
         Xtask::Build(args) => build::run(args),
+        Xtask::Run(args) => run::run(args),
         Xtask::Test(args) => test::run(args),
+        Xtask::Bench(args) => bench::run(args),
         Xtask::Vm(args) => vm::run(args),
         Xtask::Ci(args) => ci::run(args),
     }

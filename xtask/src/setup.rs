@@ -57,7 +57,7 @@ const fn tool(package: &'static str, file: &'static str) -> Tool {
     Tool { package, file }
 }
 
-const TEST_TOOLS: [Tool; 8] = [
+const TEST_TOOLS: [Tool; 9] = [
     tool("iproute2", "ip"),
     tool("iputils-ping", "ping"),
     tool("traceroute", "traceroute"),
@@ -66,6 +66,7 @@ const TEST_TOOLS: [Tool; 8] = [
     tool("python3-scapy", "/usr/lib/python3/dist-packages/scapy/all.py"),
     tool("ethtool", "ethtool"),
     tool("bpftool", "bpftool"),
+    tool("curl", "curl"),
 ];
 
 const VM_TOOLS: [Tool; 6] = [

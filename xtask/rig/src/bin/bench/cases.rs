@@ -1,0 +1,161 @@
+//! The cases: which frame, under which policy, and what must become of it. A bench that measures
+//! another path than it says is worse than none, so each case states its action, reason and rule.
+
+use icmp_common::verdict::Reason;
+use icmpgate_rig::frame::{
+    self, CUSTOMER_TAG, ICMP, ICMPV6, IGMP, IPV4, IPV6, Link, SERVICE_TAG, TCP, UDP, V4, counting,
+};
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// A policy that cases run under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// Limits so high that nothing is beyond them: each packet is charged to a total bucket.
+    Pass,
+    /// A rule drops echo.
+    Drop,
+    /// A rule limits echo to one packet an hour.
+    Limited,
+}
+
+impl Policy {
+    pub(crate) const ALL: [Self; 3] = [Self::Pass, Self::Drop, Self::Limited];
+
+    /// As an operator would write it: his rules over the profile `host`.
+    pub(crate) fn text(self) -> String {
+        let echo = match self {
+            Self::Pass => "action = \"limit\"\nlimit = { rate = 1000000000, burst = 1000000000 }",
+            Self::Drop => "action = \"drop\"",
+            Self::Limited => {
+                "action = \"limit\"\nlimit = { rate = 1, burst = 1, every = \"hour\" }"
+            }
+        };
+        let mut text = "profile = \"host\"\n".to_owned();
+        let ours = [
+            (ECHO, "icmpv4", "\"echo-request\""),
+            (ECHO6, "icmpv6", "\"echo-request\""),
+            (REPORT, "igmp", "0x22"),
+        ];
+        for (name, family, ty) in ours {
+            text += &format!(
+                "[[rule]]\nname = \"{name}\"\nfamily = \"{family}\"\ntype = {ty}\n{echo}\n"
+            );
+        }
+        text
+    }
+}
+
+const ECHO: &str = "bench-echo";
+const ECHO6: &str = "bench-echo6";
+const REPORT: &str = "bench-report";
+
+/// One case.
+pub(crate) struct Case {
+    /// Its name, as the JSON has it.
+    pub(crate) name: &'static str,
+    /// The frame, without its check sequence.
+    pub(crate) frame: Vec<u8>,
+    /// The policy it runs under.
+    pub(crate) policy: Policy,
+    /// The one reason it must have.
+    pub(crate) reason: Reason,
+    /// The rule that must decide, where one does.
+    pub(crate) rule: Option<&'static str>,
+}
+
+/// Every case, in the order of the table.
+pub(crate) fn all() -> Vec<Case> {
+    use Policy::{Drop, Limited, Pass};
+    let case = |name, frame, policy, reason, rule| Case { name, frame, policy, reason, rule };
+    let mut bad = echo(98);
+    bad[97] ^= 1;
+    let within = Reason::WITHIN_LIMIT;
+    vec![
+        case("tcp-syn", tcp_syn(), Pass, Reason::NOT_ICMP, None),
+        case("udp-64", udp(64), Pass, Reason::NOT_ICMP, None),
+        case("echo-64-pass", echo(64), Pass, within, Some(ECHO)),
+        case("echo-98-pass", echo(98), Pass, within, Some(ECHO)),
+        case("echo-1442-pass", echo(1442), Pass, within, Some(ECHO)),
+        case("echo-1514-pass", echo(1514), Pass, within, Some(ECHO)),
+        case("echo-98-drop", echo(98), Drop, Reason::DENIED, Some(ECHO)),
+        case("echo-98-limited", echo(98), Limited, Reason::OVER_LIMIT, Some(ECHO)),
+        case("echo-98-bad-checksum", bad, Pass, Reason::BAD_CHECKSUM, None),
+        case("echo6-98-pass", echo6(98), Pass, within, Some(ECHO6)),
+        case("igmpv3-report", igmpv3_report(), Pass, within, Some(REPORT)),
+        case("vlan2-echo-98-pass", two_tags(), Pass, within, Some(ECHO)),
+    ]
+}
+
+const LINK: Link = Link { destination: [2, 0, 0, 0, 0, 1], source: [2, 0, 0, 0, 0, 2] };
+const FROM: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+const TO: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const FROM6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
+const TO6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+const ETHERNET: usize = 14;
+
+/// An ICMPv4 echo request in a frame of this many octets.
+fn echo(octets: usize) -> Vec<u8> {
+    let message = frame::icmp(8, 0, [0, 1, 0, 1], &counting(octets - ETHERNET - 20 - 8));
+    LINK.frame(IPV4, &V4::new(FROM, TO, ICMP).packet(&message))
+}
+
+/// An ICMPv6 echo request in a frame of this many octets.
+fn echo6(octets: usize) -> Vec<u8> {
+    let body = counting(octets - ETHERNET - 40 - 8);
+    let message = frame::icmpv6(FROM6, TO6, [128, 0], [0, 1, 0, 1], &body);
+    LINK.frame(IPV6, &frame::v6(FROM6, TO6, ICMPV6, 64, &message))
+}
+
+/// A SYN as Linux sends it, with its usual options: 74 octets.
+fn tcp_syn() -> Vec<u8> {
+    let mut segment = vec![0xc0, 0, 0x01, 0xbb, 0, 0, 0, 1, 0, 0, 0, 0, 0xa0, 2, 0xfa, 0xf0, 0, 0];
+    segment.extend([0, 0]);
+    segment.extend([2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7]);
+    LINK.frame(IPV4, &V4::new(FROM, TO, TCP).packet(&segment))
+}
+
+/// A UDP datagram, without a checksum of its own, in a frame of this many octets.
+fn udp(octets: usize) -> Vec<u8> {
+    let body = counting(octets - ETHERNET - 20 - 8);
+    let header = [[0xc0, 0, 0, 53], [0, (body.len() + 8) as u8, 0, 0]].concat();
+    LINK.frame(IPV4, &V4::new(FROM, TO, UDP).packet(&[header, body].concat()))
+}
+
+/// A version 3 report of one record without sources (a join), with router alert, padded to the
+/// least that Ethernet carries.
+fn igmpv3_report() -> Vec<u8> {
+    let record = [4, 0, 0, 0, 232, 1, 1, 1];
+    let message = frame::icmp(0x22, 0, [0, 0, 0, 1], &record);
+    let to = Ipv4Addr::new(224, 0, 0, 22);
+    let header = V4 { ttl: 1, options: vec![0x94, 4, 0, 0], ..V4::new(FROM, to, IGMP) };
+    let link = Link { destination: [1, 0, 0x5e, 0, 0, 22], ..LINK };
+    let mut frame = link.frame(IPV4, &header.packet(&message));
+    frame.resize(60, 0);
+    frame
+}
+
+/// An echo behind a service and a customer tag: 98 octets, the tags included.
+fn two_tags() -> Vec<u8> {
+    frame::tagged(&frame::tagged(&echo(90), CUSTOMER_TAG, 100), SERVICE_TAG, 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_how_long_its_frame_is() {
+        for case in all() {
+            let octets = case.name.split('-').find_map(|word| word.parse::<usize>().ok());
+            assert!(octets.is_none_or(|n| n == case.frame.len()), "{}", case.name);
+        }
+        assert_eq!(all()[0].frame.len(), 74);
+    }
+
+    #[test]
+    fn the_policies_hold() {
+        for policy in Policy::ALL {
+            icmpgate::policy::from_str("bench", &policy.text()).unwrap();
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! `cargo xtask bench`: ns a packet of the kernel program, beside a program that only returns.
+//!
+//! All cases run in one process, on one CPU, interleaved: each round takes every case once, its
+//! empty program right beside it. So what the machine does meanwhile meets all of them alike, and
+//! the difference within a round is what stays when the machine is noisy.
+
+mod cases;
+mod machine;
+mod measure;
+mod report;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use cases::{Case, Policy};
+use clap::Parser;
+use icmp_common::{
+    abi::{RULE_NONE, rule_flag},
+    verdict::{Outcome, Reason, Verdict},
+};
+use icmpgate::{
+    datapath::{Instance, Program},
+    policy::{self, Compiled},
+};
+use measure::{RUNS, Spread, sample};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+
+/// XDP actions (linux/bpf.h).
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+
+/// Measure the ns a packet of the kernel program.
+#[derive(Parser)]
+#[command(name = "bench")]
+struct Args {
+    /// Also write the figures here, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// How often each case is measured
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(15..))]
+    rounds: u32,
+    /// Only these cases
+    #[arg(long = "case", value_name = "NAME", num_args = 1..)]
+    cases: Vec<String>,
+}
+
+/// The figures of one case.
+struct Figures {
+    name: &'static str,
+    octets: usize,
+    drops: bool,
+    ours: Spread,
+    empty: Spread,
+    /// Ours less the empty program of the same round.
+    above: Spread,
+}
+
+/// A loaded copy of the programs and the policy that it has.
+struct Loaded {
+    policy: Policy,
+    instance: Instance,
+    compiled: Compiled,
+}
+
+impl Loaded {
+    fn all(tracing: bool) -> Result<Vec<Self>> {
+        let load = |policy: Policy| {
+            let checked = policy::from_str(&format!("{policy:?}"), &policy.text());
+            let checked = checked.map_err(|errors| anyhow::anyhow!("{errors}"))?;
+            let (instance, compiled) = Instance::private(&checked, tracing)?;
+            Ok(Self { policy, instance, compiled })
+        };
+        Policy::ALL.into_iter().map(load).collect()
+    }
+}
+
+fn of(loaded: &[Loaded], policy: Policy) -> Result<&Loaded> {
+    loaded.iter().find(|l| l.policy == policy).context("every policy is loaded")
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<()> {
+    let cases = chosen(&args.cases)?;
+    icmpgate::datapath::check_system()?;
+    let cpu = machine::stay_on_one_cpu()?;
+    verify(&cases)?;
+    let loaded = Loaded::all(false)?;
+    machine::describe(cpu, args.rounds, &loaded)?;
+    let figures = rounds(&cases, &loaded, args.rounds)?;
+    counted(&cases, &loaded, args.rounds)?;
+    report::print(&figures);
+    if let Some(file) = &args.json {
+        let json = serde_json::to_string_pretty(&report::json(&figures))? + "\n";
+        std::fs::write(file, json).with_context(|| format!("can't write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn chosen(names: &[String]) -> Result<Vec<Case>> {
+    let all = cases::all();
+    if let Some(unknown) = names.iter().find(|name| all.iter().all(|c| c.name != **name)) {
+        let known: Vec<&str> = all.iter().map(|c| c.name).collect();
+        bail!("there is no case {unknown:?}; the cases are {}", known.join(", "));
+    }
+    Ok(all.into_iter().filter(|c| names.is_empty() || names.iter().any(|n| n == c.name)).collect())
+}
+
+fn action_of(case: &Case) -> u32 {
+    if drops(case) { XDP_DROP } else { XDP_PASS }
+}
+
+fn drops(case: &Case) -> bool {
+    case.reason.entry().is_some_and(|e| e.verdict == Verdict::Drop)
+}
+
+/// That each case takes the path that it is named for, by the trace of its packet in copies that
+/// write one.
+fn verify(cases: &[Case]) -> Result<()> {
+    let loaded = Loaded::all(true)?;
+    for case in cases {
+        let with = of(&loaded, case.policy)?;
+        // The first packet of a limit is within it.
+        let mut run = with.instance.run(Program::Ingress, &case.frame, 1)?;
+        if case.reason == Reason::OVER_LIMIT {
+            run = with.instance.run(Program::Ingress, &case.frame, 1)?;
+        }
+        let trace = with.instance.trace()?;
+        let reason = Outcome(trace.outcome).reason();
+        let names = &with.compiled.rule_names;
+        let rule = (trace.rule != RULE_NONE).then(|| names[usize::from(trace.rule)].as_str());
+        ensure!(
+            (run.action, reason, rule) == (action_of(case), case.reason, case.rule),
+            "{} isn't what it says: action {} for {}, by {rule:?}; should be action {} for {}, by \
+             {:?}",
+            case.name,
+            run.action,
+            reason.label(),
+            action_of(case),
+            case.reason.label(),
+            case.rule
+        );
+        if let Some(rule) = with.compiled.table.rules.get(usize::from(trace.rule)) {
+            let limited = matches!(case.reason, Reason::WITHIN_LIMIT | Reason::OVER_LIMIT);
+            ensure!(
+                !limited || rule.flags & rule_flag::TICKS != 0,
+                "the limit of {} reads another clock than is said below",
+                case.name
+            );
+        }
+    }
+    Ok(())
+}
+
+fn rounds(cases: &[Case], loaded: &[Loaded], rounds: u32) -> Result<Vec<Figures>> {
+    let mut pairs = vec![Vec::new(); cases.len()];
+    // The round before the first warms the caches and isn't kept.
+    for round in 0..=rounds {
+        for (case, pairs) in cases.iter().zip(&mut pairs) {
+            let instance = &of(loaded, case.policy)?.instance;
+            let empty = if drops(case) { Program::EmptyDrop } else { Program::EmptyPass };
+            // Whoever goes second finds the processor as the first left it, so they take turns.
+            let order = [empty, Program::Ingress];
+            let order = if round % 2 == 0 { order } else { [order[1], order[0]] };
+            let mut pair = [0.0; 2];
+            for program in order {
+                let sample = sample(instance, program, &case.frame)?;
+                ensure!(
+                    sample.action == action_of(case),
+                    "{} ended with action {} while it was measured",
+                    case.name,
+                    sample.action
+                );
+                pair[usize::from(program == Program::Ingress)] = sample.ns;
+            }
+            if round > 0 {
+                pairs.push(pair);
+            }
+        }
+    }
+    let figures = cases.iter().zip(pairs).map(|(case, pairs)| Figures {
+        name: case.name,
+        octets: case.frame.len(),
+        drops: drops(case),
+        ours: Spread::of(pairs.iter().map(|[_, ours]| *ours)),
+        empty: Spread::of(pairs.iter().map(|[empty, _]| *empty)),
+        above: Spread::of(pairs.iter().map(|[empty, ours]| ours - empty)),
+    });
+    Ok(figures.collect())
+}
+
+/// That the counters of the copies that were timed moved as often as they ran, for the reasons
+/// that were meant and no others: but for a few, since a limit lets one packet pass now and then.
+fn counted(cases: &[Case], loaded: &[Loaded], rounds: u32) -> Result<()> {
+    const FEW: u64 = 10;
+    for with in loaded {
+        let mut counted: BTreeMap<Reason, u64> = BTreeMap::new();
+        for entry in with.instance.counters()?.entries {
+            *counted.entry(entry.outcome.reason()).or_default() += entry.count.packets;
+        }
+        let mut meant: BTreeMap<Reason, u64> = BTreeMap::new();
+        for case in cases.iter().filter(|c| c.policy == with.policy) {
+            *meant.entry(case.reason).or_default() += u64::from(rounds) * u64::from(RUNS);
+        }
+        for (reason, meant) in &meant {
+            let counted = counted.remove(reason).unwrap_or(0);
+            ensure!(
+                counted + FEW >= *meant,
+                "{meant} packets were meant to be {}, and {counted} were counted so",
+                reason.label()
+            );
+        }
+        for (reason, packets) in counted {
+            let reason = reason.label();
+            ensure!(
+                packets <= FEW,
+                "{packets} packets were counted as {reason}, and none meant so"
+            );
+        }
+    }
+    Ok(())
+}

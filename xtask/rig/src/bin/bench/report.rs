@@ -1,0 +1,118 @@
+//! What was measured: the table, the bars, the JSON.
+
+use crate::Figures;
+use icmpgate_rig::text::{Align, Look, Paint, Table};
+use serde_json::{Value, json};
+
+/// A bar: these cases stay below so many ns above the empty program.
+struct Bar {
+    what: &'static str,
+    cases: &'static [&'static str],
+    most: f64,
+}
+
+const BARS: [Bar; 2] = [
+    Bar {
+        what: "other traffic at most 8 ns above XDP_PASS",
+        cases: &["tcp-syn", "udp-64"],
+        most: 8.0,
+    },
+    Bar {
+        what: "an echo of 98 octets, checked, limited and counted, at most 60 ns above",
+        cases: &["echo-98-pass"],
+        most: 60.0,
+    },
+];
+
+/// Prints the table and the bars.
+pub(crate) fn print(figures: &[Figures]) {
+    use Align::{Left, Right};
+    let mut table = Table::new(&[
+        ("case", Left),
+        ("octets", Right),
+        ("ns", Right),
+        ("min", Right),
+        ("max", Right),
+        ("empty", Right),
+        ("which", Left),
+        ("above", Right),
+        ("min", Right),
+        ("max", Right),
+    ]);
+    for f in figures {
+        let which = if f.drops { "XDP_DROP" } else { "XDP_PASS" };
+        let mut row = vec![f.name.to_owned(), f.octets.to_string()];
+        row.extend([f.ours.median, f.ours.min, f.ours.max, f.empty.median].map(shown));
+        row.push(which.to_owned());
+        row.extend([f.above.median, f.above.min, f.above.max].map(shown));
+        table.row(row);
+    }
+    let paint = Paint::of_stdout();
+    for line in table.lines(paint) {
+        println!("{line}");
+    }
+    println!();
+    for bar in BARS {
+        println!("{}", verdict(&bar, figures, paint));
+    }
+}
+
+fn shown(ns: f64) -> String {
+    format!("{ns:.1}")
+}
+
+fn verdict(bar: &Bar, figures: &[Figures], paint: Paint) -> String {
+    let here: Vec<&Figures> = figures.iter().filter(|f| bar.cases.contains(&f.name)).collect();
+    if here.len() < bar.cases.len() {
+        return format!("not measured: {}", bar.what);
+    }
+    let met = here.iter().all(|f| f.above.median <= bar.most);
+    let each: Vec<String> =
+        here.iter().map(|f| format!("{} {}", f.name, shown(f.above.median))).collect();
+    let word = if met { paint.paint(Look::Good, "met") } else { paint.paint(Look::Bad, "NOT met") };
+    format!("{word}: {} ({})", bar.what, each.join(", "))
+}
+
+/// The figures as `--json` has them.
+pub(crate) fn json(figures: &[Figures]) -> Value {
+    let rounded = |ns: f64| (ns * 100.0).round() / 100.0;
+    let entry = |f: &Figures| {
+        json!({
+            "case": f.name,
+            "median_ns": rounded(f.ours.median),
+            "min_ns": rounded(f.ours.min),
+            "max_ns": rounded(f.ours.max),
+            "empty_ns": rounded(f.empty.median),
+        })
+    };
+    figures.iter().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Spread;
+
+    fn figures(name: &'static str, above: f64) -> Figures {
+        let at = |ns: f64| Spread::of([ns]);
+        let (ours, empty, above) = (at(30.0 + above), at(30.0), at(above));
+        Figures { name, octets: 64, drops: false, ours, empty, above }
+    }
+
+    #[test]
+    fn a_bar_holds_where_every_case_of_it_does() {
+        let paint = Paint::none();
+        let both = |a, b| [figures("tcp-syn", a), figures("udp-64", b)];
+        assert!(verdict(&BARS[0], &both(7.9, 8.0), paint).contains("met: other"));
+        assert!(verdict(&BARS[0], &both(7.9, 8.1), paint).contains("NOT met"));
+        assert!(verdict(&BARS[1], &both(1.0, 1.0), paint).starts_with("not measured"));
+    }
+
+    #[test]
+    fn the_json_has_the_agreed_keys() {
+        let all = json(&[figures("tcp-syn", 3.456)]);
+        let keys: Vec<&String> = all[0].as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["case", "empty_ns", "max_ns", "median_ns", "min_ns"]);
+        assert_eq!(all[0]["median_ns"], 33.46);
+    }
+}
