@@ -1,0 +1,107 @@
+//! Frames that no well-behaved client sends, made by scapy and sent as they are; and the joins that
+//! a kernel sends for a socket.
+
+use crate::{assert_counted, counted};
+use icmpgate_tests::{
+    Site,
+    netns::{PATIENCE, eventually, finish},
+};
+
+/// Runs a script in the neighbour's namespace.
+fn python(site: &Site, script: &str) {
+    let mut command = site.pair.peer.command("/usr/bin/python3");
+    let output = finish(command.args(["-c", script]), PATIENCE);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn frames_made_by_scapy_meet_the_verdicts_of_the_profile() {
+    let site = Site::new();
+    let daemon = site.start("");
+    let script = r#"
+import socket
+from scapy.layers.l2 import Ether, Dot1Q
+from scapy.layers.inet import IP, ICMP, UDP, IPOption_Router_Alert, fragment
+from scapy.layers.inet6 import (IPv6, ICMPv6EchoRequest, ICMPv6ND_Redirect, IPv6ExtHdrFragment,
+    IPv6ExtHdrDestOpt, fragment6)
+from scapy.packet import Raw
+
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("peer0", 0))
+
+def send(packet, times=1):
+    for _ in range(times):
+        wire.send(bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / packet))
+
+ip = IP(src="10.77.0.2", dst="10.77.0.1")
+ip6 = IPv6(src="fd77::2", dst="fd77::1")
+quoted = IP(src="10.77.0.1", dst="192.0.2.1") / UDP(sport=5000, dport=53)
+
+send(ip / ICMP(type=8, chksum=0xbad) / b"forged", 3)
+send(ip6 / ICMPv6EchoRequest(cksum=0xbad), 2)
+send(IP(src="10.77.0.2", dst="10.77.0.1", chksum=0xbad) / ICMP(type=8))
+send(ip / ICMP(type=4) / quoted, 4)
+send(ip / ICMP(type=5, code=1, gw="10.77.0.66") / quoted, 5)
+send(IPv6(src="fe80::1", dst="fd77::1", hlim=255) / ICMPv6ND_Redirect(tgt="fe80::2", dst="fd99::1"))
+send(ip / ICMP(type=13), 2)
+send(IP(src="127.0.0.1", dst="10.77.0.1") / ICMP(type=3, code=1) / quoted)
+send(Dot1Q(vlan=7) / ip / ICMP(type=8, id=1), 2)
+send(IP(src="10.77.0.2", dst="10.77.0.1", options=[IPOption_Router_Alert()]) / ICMP(type=8))
+for piece in fragment(IP(src="10.77.0.2", dst="10.77.0.1", id=7) / ICMP(type=8) / (b"x" * 3000), 1000):
+    send(piece)
+for piece in fragment6(ip6 / IPv6ExtHdrFragment(id=9) / ICMPv6EchoRequest(data=b"x" * 2500), 1280):
+    send(piece)
+send(IP(src="10.77.0.2", dst="10.77.0.1", proto=1) / Raw(b"\x08\x00\x00"))
+"#;
+    let stats = counted(&site, || python(&site, script));
+    assert_counted(
+        &stats,
+        &[
+            "gate0 icmpv4 8/0 drop bad-checksum enforce: 3",
+            "gate0 icmpv6 128/0 drop bad-checksum: 2",
+            "gate0 icmpv4 * * drop ip-bad-checksum: 1",
+            "gate0 icmpv4 4/0 drop denied: 4",
+            "gate0 icmpv4 5/1 drop redirect-unverified: 5",
+            "gate0 icmpv6 137/0 drop redirect-unverified: 1",
+            "gate0 icmpv4 13/0 drop denied: 2",
+            "gate0 icmpv4 3/1 drop error-source: 1",
+            "gate0 icmpv4 none/none drop message-too-short: 1",
+            // Two with a tag, one with an option, and the first of the fragments.
+            "gate0 icmpv4 8/0 pass within-limit: 4",
+            // 3,008 octets by 1,000 are four fragments, 2,508 by at most 1,232 are three.
+            "gate0 icmpv4 none/none pass: 3",
+            "gate0 icmpv6 128/0 pass within-limit: 1",
+            "gate0 icmpv6 none/none pass: 2",
+        ],
+    );
+    daemon.stop();
+}
+
+#[test]
+fn joins_of_a_real_socket_are_seen_as_reports() {
+    let site = Site::new();
+    let daemon = site.start("");
+    let script = r#"
+import socket, struct, time
+index = socket.if_nametoindex("peer0")
+four = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+four.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+    socket.inet_aton("239.77.1.2") + socket.inet_aton("10.77.0.2"))
+six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
+    socket.inet_pton(socket.AF_INET6, "ff15::77") + struct.pack("@I", index))
+time.sleep(0.1)
+"#;
+    let before = site.stats();
+    python(&site, script);
+    // The kernel sends the first reports at once or a moment later, and leaves with the socket.
+    let mut stats = before.clone();
+    let seen = eventually(PATIENCE, || {
+        stats = site.stats().since(&before);
+        let pass = |what: &str| stats.packets(what);
+        pass("gate0 igmp 34/0 pass") >= 1 && pass("gate0 icmpv6 143/0 pass") >= 1
+    });
+    assert!(seen, "an IGMPv3 report and an MLDv2 report: {stats:#?}");
+    assert_counted(&stats, &["gate0 igmp * * drop: 0", "gate0 icmpv6 * * drop: 0"]);
+    daemon.stop();
+}

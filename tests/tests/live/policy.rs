@@ -1,0 +1,234 @@
+//! Rows P1, P2 and P5 on a wire: zones, interfaces, addresses, observing, and one policy after
+//! another while packets come.
+
+use crate::{assert_counted, counted, host, open_echo};
+use icmpgate_tests::{
+    Ipv4, Site,
+    message::echo,
+    netns::{HOST_IF, HOST4, HOST6, PATIENCE, PEER_IF, PEER4, eventually, finish},
+};
+use std::thread;
+
+/// Which passes echo requests within a limit that is never met: told from [`open_echo`] by its
+/// reason.
+fn roomy_echo() -> String {
+    host(
+        r#"
+        [[rule]]
+        name = "ping"
+        family = "icmpv4"
+        type = "echo-request"
+        action = "limit"
+        limit = { rate = 1000000, burst = 1000000 }
+        "#,
+    )
+}
+
+#[test]
+fn each_ping_of_a_flood_is_counted_once_while_policies_follow_each_other() {
+    const PINGS: u64 = 20_000;
+    let site = Site::new();
+    let daemon = site.start_with(&open_echo());
+    let files = [site.file("roomy.toml", roomy_echo()), site.file("open.toml", open_echo())];
+    let mut applied = 0;
+    let stats = counted(&site, || {
+        let ping = format!("ping -n -f -q -c {PINGS} {HOST4}");
+        thread::scope(|scope| {
+            let flood = scope.spawn(|| site.pair.peer.tool(&ping));
+            // As often as possible, and at least twice.
+            while applied < 2 || !flood.is_finished() {
+                let shown = site.done(&format!("apply {}", files[applied % 2]));
+                assert!(shown.contains(&format!("generation {} ", applied + 2)), "{shown}");
+                applied += 1;
+            }
+            let shown = flood.join().expect("ping ends well");
+            assert!(shown.contains(&format!(" {PINGS} received, 0% packet loss")), "{shown}");
+        });
+    });
+    println!("{applied} policies during {PINGS} pings");
+    assert_eq!(site.generation(), 1 + applied as u64);
+    let by_either = ["accepted", "within-limit"]
+        .map(|reason| stats.packets(&format!("gate0 icmpv4 8/0 pass {reason}")));
+    assert_eq!(by_either.iter().sum::<u64>(), PINGS, "{stats:#?}");
+    assert!(by_either.iter().all(|n| *n > 0), "both policies decided: {by_either:?}");
+    assert_eq!(stats.packets("gate0 icmpv4"), PINGS, "{stats:#?}");
+    daemon.stop();
+}
+
+#[test]
+fn a_bad_file_changes_nothing() {
+    let site = Site::new();
+    let daemon = site.start_with(&open_echo());
+    let bad =
+        site.file("bad.toml", host("[[rule]]\nname = \"x\"\nfamily = \"icmpv4\"\ntype = 300\n"));
+    let before = site.json("status")["policy"].clone();
+    let output = site.icmpgate(&format!("apply {bad}"));
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("bad.toml:5:8: `300` is out of the range of a type"), "{said}");
+    assert!(said.contains("nothing was changed"), "{said}");
+    assert_eq!(site.json("status")["policy"], before);
+    let stats =
+        counted(&site, || drop(site.pair.peer.tool(&format!("ping -n -c 2 -i 0.01 {HOST4}"))));
+    assert_counted(&stats, &["gate0 icmpv4 8/0 pass accepted: 2"]);
+    daemon.stop();
+}
+
+#[test]
+fn a_neighbour_in_a_zone_meets_the_rule_of_that_zone() {
+    let site = Site::new();
+    let zones = host(
+        r#"
+        [zones]
+        neighbours = ["10.77.0.0/24", "fd77::/64"]
+        this-one = ["10.77.0.2", "fd77::2"]
+        [[rule]]
+        name = "no-neighbour"
+        zone = "neighbours"
+        family = "icmpv4"
+        type = 8
+        action = "drop"
+        [[rule]]
+        name = "but-this"
+        zone = "this-one"
+        family = "icmpv4"
+        type = 8
+        action = "pass"
+        [[rule]]
+        name = "not-even-this"
+        zone = "this-one"
+        family = "icmpv6"
+        type = 128
+        action = "drop"
+        "#,
+    );
+    let daemon = site.start_with(&zones);
+    site.pair.peer.ip("addr add 10.77.0.3/24 dev peer0");
+    site.pair.peer.ip("addr add fd77::3/64 dev peer0 nodad");
+    let stats = counted(&site, || {
+        let ping = |words: &str| {
+            let words = format!("ping -n -c 2 -i 0.01 -W 0.3 {words}");
+            finish(&mut site.pair.peer.words(&words), PATIENCE).status.code()
+        };
+        assert_eq!(ping(&format!("-I {PEER4} {HOST4}")), Some(0));
+        assert_eq!(ping(&format!("-I 10.77.0.3 {HOST4}")), Some(1));
+        assert_eq!(ping(&format!("-6 -I fd77::3 {HOST6}")), Some(0));
+        assert_eq!(ping(&format!("-6 -I fd77::2 {HOST6}")), Some(1));
+    });
+    assert_counted(
+        &stats,
+        &[
+            "gate0 icmpv4 8/0 pass accepted: 2",
+            "gate0 icmpv4 8/0 drop denied: 2",
+            "gate0 icmpv6 128/0 pass within-limit: 2",
+            "gate0 icmpv6 128/0 drop denied: 2",
+        ],
+    );
+    daemon.stop();
+}
+
+#[test]
+fn a_rule_of_an_interface_holds_on_that_one_and_each_has_counters_of_its_own() {
+    let site = Site::new();
+    let Site { pair, .. } = &site;
+    // A second cable, between two interfaces of the protected side.
+    pair.host.ip("link add gate1 type veth peer name back1");
+    pair.host.ip("link set gate1 up");
+    pair.host.ip("link set back1 up");
+    let rule = r#"
+        [[rule]]
+        name = "here"
+        interface = "gate1"
+        family = "icmpv4"
+        type = 8
+        action = "drop"
+        [[rule]]
+        name = "not-here"
+        interface = "gate7"
+        family = "icmpv4"
+        type = 8
+        action = "drop"
+        "#;
+    let file = site.file("policy.toml", host(rule));
+    let daemon = site.start_on(&format!("--iface {HOST_IF} --iface gate1 --policy {file}"));
+    daemon.hear("note: rules name interfaces that are not attached here: gate7");
+    assert!(site.xdp("gate1").is_some() && site.xdp(HOST_IF).is_some());
+    let ping: Vec<u8> = Ipv4::between(PEER4, HOST4).icmp(echo(8)).into();
+    let stats = counted(&site, || {
+        pair.peer.wire(PEER_IF).send([&ping; 3], 1000);
+        pair.host.wire("back1").send([&ping; 5], 1000);
+    });
+    assert_counted(
+        &stats,
+        &[
+            "gate0 icmpv4 8/0 pass within-limit: 3",
+            "gate0 icmpv4: 3",
+            "gate1 icmpv4 8/0 drop denied: 5",
+            "gate1 icmpv4: 5",
+        ],
+    );
+    daemon.stop();
+}
+
+#[test]
+fn what_is_local_follows_the_addresses_of_the_machine() {
+    let site = Site::new();
+    let rule = r#"
+        [[rule]]
+        name = "to-us"
+        destination = "local"
+        family = "icmpv4"
+        type = 8
+        action = "drop"
+        [[rule]]
+        name = "to-others"
+        destination = "transit"
+        family = "icmpv4"
+        type = 8
+        action = "pass"
+        "#;
+    let daemon = site.start_with(&host(rule));
+    let wire = site.pair.peer.wire(PEER_IF);
+    let to = |address: &str| -> Vec<u8> { Ipv4::between(PEER4, address).icmp(echo(8)).into() };
+    let denied = |address: &str| {
+        let stats = counted(&site, || wire.send([to(address)], 1000));
+        assert_eq!(stats.packets("gate0 icmpv4 8/0"), 1);
+        stats.packets("gate0 icmpv4 8/0 drop denied") == 1
+    };
+    assert!(denied(HOST4) && denied("10.77.0.255") && denied("224.0.0.1"));
+    assert!(!denied("10.77.0.9"));
+    site.pair.host.ip("addr add 10.77.0.9/24 dev gate0");
+    assert!(eventually(PATIENCE, || denied("10.77.0.9")), "a new address is local");
+    site.pair.host.ip("addr del 10.77.0.9/24 dev gate0");
+    assert!(eventually(PATIENCE, || !denied("10.77.0.9")), "an old one is transit");
+    daemon.stop();
+}
+
+#[test]
+fn a_policy_that_observes_drops_nothing_and_counts_what_it_would() {
+    let site = Site::new();
+    let observe = r#"
+        profile = "observe"
+        [[rule]]
+        name = "no-ping"
+        family = "icmpv4"
+        type = 8
+        action = "drop"
+        "#;
+    let daemon = site.start_with(observe);
+    let bad: Vec<u8> = Ipv4::between(PEER4, HOST4).icmp(echo(0).bad_checksum(0x100)).into();
+    let stats = counted(&site, || {
+        site.pair.peer.tool(&format!("ping -n -c 4 -i 0.01 {HOST4}"));
+        site.pair.peer.wire(PEER_IF).send([&bad; 2], 1000);
+    });
+    assert_counted(
+        &stats,
+        &[
+            "gate0 icmpv4 8/0 pass denied observe: 4",
+            "gate0 icmpv4 0/0 pass bad-checksum observe: 2",
+            "gate0 * * * drop: 0",
+        ],
+    );
+    assert_eq!(site.json("status")["policy"]["mode"], "observe");
+    daemon.stop();
+}

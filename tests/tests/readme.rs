@@ -1,0 +1,190 @@
+//! What README says is true: its policy holds, and each command in it runs, in the order in which
+//! it is written, on an interface that is called as there.
+
+use icmpgate_tests::{
+    Ipv4, Site,
+    daemon::program,
+    message::echo,
+    netns::{HOST_IF, PATIENCE, eventually, finish},
+};
+use std::{
+    io::Read as _,
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+const README: &str = include_str!("../../README.md");
+
+/// The contents of the fenced blocks of this language.
+fn blocks(language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let blocks = README.split(&fence).skip(1);
+    blocks.map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
+}
+
+/// The commands, without their comments.
+fn commands() -> Vec<String> {
+    let blocks = blocks("sh");
+    let lines = blocks.iter().flat_map(|block| block.lines());
+    lines
+        .map(|line| line.split(" #").next().unwrap_or_default().trim().to_owned())
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+/// A capture with one good echo request.
+fn capture() -> Vec<u8> {
+    let frame = Ipv4::between("192.0.2.2", "192.0.2.1").icmp(echo(8)).frame().build();
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 1, 0, 0] {
+        file.extend(u32::to_le_bytes(word));
+    }
+    for _ in 0..2 {
+        file.extend((frame.len() as u32).to_le_bytes());
+    }
+    file.extend(frame);
+    file
+}
+
+/// A command that goes on until it is told to end.
+struct Running {
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        // A group of its own, so that what cargo starts is told, too.
+        let mut child = command
+            .process_group(0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let said = Arc::new(Mutex::new(String::new()));
+        let (mut from, into) = (child.stderr.take().expect("piped"), said.clone());
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = from.read(&mut buffer) {
+                into.lock().expect("no panic").push_str(&String::from_utf8_lossy(&buffer[..n]));
+            }
+        });
+        let running = Self { child, said };
+        let ready = || running.said.lock().expect("no panic").contains("icmpgate: ready");
+        assert!(eventually(Duration::from_secs(300), ready), "{}", running.text());
+        running
+    }
+
+    fn text(&self) -> String {
+        self.said.lock().expect("no panic").clone()
+    }
+
+    fn stop(mut self) {
+        // SAFETY: a system call without pointers, to the group that this test started.
+        unsafe { libc::kill(-(self.child.id() as i32), libc::SIGINT) };
+        let status = icmpgate_tests::netns::wait(&mut self.child, PATIENCE);
+        let text = self.text();
+        assert!(status.is_some(), "it goes on: {text}");
+        assert!(text.contains("detached"), "{text}");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { libc::kill(-(self.child.id() as i32), libc::SIGKILL) };
+    }
+}
+
+#[test]
+fn every_command_of_readme_runs_in_the_order_it_is_written() {
+    let site = Site::new();
+    let host = &site.pair.host;
+    host.ip(&format!("link set {HOST_IF} down"));
+    host.ip(&format!("link set {HOST_IF} name eth0"));
+    host.ip("link set eth0 up");
+    let policies = blocks("toml");
+    assert_eq!(policies.len(), 1, "README shows one policy");
+    let policy = site.file("policy.toml", &policies[0]);
+    site.file("capture.pcap", capture());
+    let folder = Path::new(&policy).parent().expect("a folder");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let pins = site.pins().to_str().expect("a path in UTF-8").to_owned();
+
+    let mut running: Option<Running> = None;
+    let mut ran = 0;
+    for line in commands() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut command = match words[..] {
+            // This is what runs this test.
+            ["cargo", "xtask", "test"] => continue,
+            ["cargo", ..] => {
+                let mut command = host.command("cargo");
+                command.current_dir(root).args(&words[1..]);
+                command
+            }
+            ["icmpgate" | "target/release/icmpgate", ..] => {
+                let mut command = host.command(program());
+                command.current_dir(folder).args(&words[1..]);
+                command
+            }
+            _ => {
+                let mut command = host.command(words[0]);
+                command.current_dir(folder).args(&words[1..]);
+                command
+            }
+        };
+        if words.contains(&"--iface") {
+            if let Some(before) = running.take() {
+                before.stop();
+            }
+            running = Some(Running::start({
+                command.args(["--pin-dir", &pins]);
+                command
+            }));
+        } else {
+            if words[0] == "icmpgate" {
+                command.args(["--pin-dir", &pins]);
+            }
+            let output = finish(&mut command, Duration::from_secs(300));
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "`{line}`: {}: {text}", output.status);
+            assert!(!output.stdout.is_empty(), "`{line}` prints something");
+        }
+        ran += 1;
+    }
+    running.expect("README runs it").stop();
+    site.assert_nothing_left();
+    assert!(ran >= 10, "README has commands");
+}
+
+#[test]
+fn the_figures_of_readme_are_of_the_form_that_the_commands_print() {
+    for (what, sign) in [("story", "packets, each with one verdict and one reason"), ("bench", "met:")] {
+        let mark = format!("<!-- {what}: printed by");
+        let block = README.split(&mark).nth(1).expect("a marked block");
+        let block = block.split("```").nth(1).expect("a fenced block");
+        assert!(block.contains(sign), "the block of `{what}` is what its command printed");
+    }
+}
+
+#[test]
+fn every_metric_of_readme_is_served_and_every_served_one_is_in_readme() {
+    let site = Site::new();
+    let daemon = site.start_with("profile = \"host\"\n");
+    let text = site.done("stats --prometheus");
+    let served: Vec<&str> =
+        text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    for name in &served {
+        assert!(README.contains(&format!("`{name}`")), "{name} is not in README");
+    }
+    let told = README.split('`').filter(|w| w.starts_with("icmpgate_"));
+    for name in told {
+        assert!(served.contains(&name), "{name} is in README and not served");
+    }
+    daemon.stop();
+}

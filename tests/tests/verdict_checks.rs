@@ -1,0 +1,330 @@
+//! Row V1, and every reason there is: what is malformed or forged is dropped under a reason of its
+//! own, which a policy can observe or look away from by name.
+
+use icmp_common::{
+    abi::local,
+    verdict::{FAULTS, Reason, TABLE},
+};
+use icmpgate::policy::Profile;
+use icmpgate_tests::{
+    Extension, Gate, Ipv4, Ipv6, Message, check,
+    gate::OPEN,
+    message::{echo, error_v4, error_v6, igmp_query_v3, igmp_report, record},
+};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+/// A packet whose only fault this is, what is read of it, and the rule of [`OPEN`] that is about it.
+fn faulty(fault: Reason) -> (Vec<u8>, &'static str, &'static str) {
+    let ping = || Ipv4::default().icmp(echo(8).length(64));
+    let ping6 = || Ipv6::default().icmp(echo(128).length(64));
+    let igmp = |message| Ipv4::between("192.0.2.1", "224.0.0.22").ttl(1).igmp(message);
+    match fault {
+        Reason::IP_VERSION => (ping().version(5).into(), "icmpv4 8/0 good", "v4"),
+        Reason::IP_HEADER_LENGTH => (ping().header_words(4).into(), "icmpv4", "v4"),
+        Reason::IP_TOTAL_LENGTH => (ping().total_length_off(1).into(), "icmpv4 8/0", "v4"),
+        Reason::IP_BAD_CHECKSUM => (ping().bad_checksum(0x100).into(), "icmpv4 8/0 good", "v4"),
+        Reason::IPV6_PAYLOAD_LENGTH => (ping6().payload_length_off(1).into(), "icmpv6 128/0", "v6"),
+        Reason::EXTENSION_HEADERS_BEYOND_BOUND => (ping6().extensions(9).into(), "icmpv6", "v6"),
+        Reason::FIRST_FRAGMENT_INCOMPLETE => {
+            let fragment = Extension::fragment(0, true);
+            let packet = Ipv6::default().extension(fragment).payload(60, [58, 0]);
+            (packet.into(), "icmpv6 first", "v6")
+        }
+        Reason::MESSAGE_TOO_SHORT => {
+            (Ipv4::default().icmp(echo(8).length(7)).into(), "icmpv4 8/0 good", "v4")
+        }
+        Reason::MESSAGE_LENGTH => {
+            (igmp(Message::new(0x11, 0).zeros(10)).into(), "igmp 17/0 good", "igmp")
+        }
+        Reason::BAD_CHECKSUM => {
+            (Ipv4::default().icmp(echo(8).bad_checksum(1)).into(), "icmpv4 8/0 bad", "v4")
+        }
+        Reason::RECORDS_OVERRUN => {
+            (igmp(igmp_query_v3("239.1.2.3", 2, 1)).into(), "igmp 17/0 good", "igmp")
+        }
+        Reason::RECORDS_BEYOND_BOUND => {
+            let report = igmp_report(200, &vec![record(4, 0, 0); 200]);
+            (igmp(report).into(), "igmp 34/0 good", "igmp")
+        }
+        Reason::ERROR_SOURCE => (
+            Ipv4::between("127.0.0.1", "198.51.100.1").icmp(error_v4(3, 3, 0)).into(),
+            "icmpv4 3/3 good",
+            "v4",
+        ),
+        Reason::ERROR_DESTINATION => (
+            Ipv6::between("2001:db8::1", "ff02::1").icmp(error_v6(1, 4, 0)).into(),
+            "icmpv6 1/4 good",
+            "v6",
+        ),
+        other => panic!("no packet has the fault {}: write one", other.label()),
+    }
+}
+
+fn faults() -> impl Iterator<Item = Reason> {
+    TABLE.iter().map(|e| e.reason).filter(|r| r.is_fault())
+}
+
+#[test]
+fn each_fault_is_enforced_observed_or_looked_away_from_by_name() {
+    let mut gate = Gate::new(OPEN);
+    for fault in faults() {
+        let (frame, what, rule) = faulty(fault);
+        let label = fault.label();
+        for (setting, expected) in [
+            ("enforce", format!("{what} -> drop {label}")),
+            ("observe", format!("{what} -> pass (observed) {label} by {rule}")),
+            ("off", format!("{what} -> pass accepted by {rule}")),
+        ] {
+            gate.apply(&format!("{OPEN}[checks]\n{label} = \"{setting}\"\n"));
+            check(&mut gate, [(format!("{label} = {setting}"), frame.clone(), expected)]);
+        }
+        // The rest stay in force beside it.
+        let others = faults().filter(|other| *other != fault);
+        let cases = others.map(|other| {
+            let (frame, what, _) = faulty(other);
+            let expected = format!("{what} -> drop {}", other.label());
+            (format!("{} while {label} is off", other.label()), frame, expected)
+        });
+        check(&mut gate, cases.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_fault_that_is_observed_does_not_exempt_from_the_rule() {
+    let closed = OPEN.replace("\"pass\"", "\"drop\"");
+    let mut gate = Gate::new(OPEN);
+    for fault in faults() {
+        let (frame, what, rule) = faulty(fault);
+        gate.apply(&format!("{closed}[checks]\n{} = \"observe\"\n", fault.label()));
+        let expected = format!("{what} -> drop denied by {rule}");
+        check(&mut gate, [(fault.label(), frame, expected)]);
+    }
+}
+
+#[test]
+fn of_several_faults_the_first_that_is_enforced_is_told() {
+    let frame = || {
+        let message = echo(8).length(6).bad_checksum(1);
+        Ipv4::default().icmp(message).version(9).bad_checksum(1)
+    };
+    let what = "icmpv4 8/0 bad";
+    let mut gate = Gate::new(OPEN);
+    for (checks, expected) in [
+        ("", "drop ip-version"),
+        ("ip-version = \"off\"", "drop ip-bad-checksum"),
+        ("ip-version = \"observe\"", "drop ip-bad-checksum"),
+        ("ip-version = \"off\"\nip-bad-checksum = \"off\"", "drop message-too-short"),
+        (
+            "ip-version = \"off\"\nip-bad-checksum = \"observe\"\nmessage-too-short = \"off\"",
+            "drop bad-checksum",
+        ),
+        (
+            "ip-version = \"off\"\nip-bad-checksum = \"observe\"\nmessage-too-short = \"off\"\nbad-checksum = \"observe\"",
+            "pass (observed) ip-bad-checksum by v4",
+        ),
+        (
+            "ip-version = \"off\"\nip-bad-checksum = \"off\"\nmessage-too-short = \"off\"\nbad-checksum = \"off\"",
+            "pass accepted by v4",
+        ),
+    ] {
+        gate.apply(&format!("{OPEN}[checks]\n{checks}\n"));
+        check(&mut gate, [(checks, frame(), format!("{what} -> {expected}"))]);
+    }
+}
+
+#[test]
+fn a_policy_that_observes_drops_nothing_and_keeps_each_reason() {
+    let mut gate = Gate::new(&format!("mode = \"observe\"\n{OPEN}"));
+    for fault in faults() {
+        let (frame, what, rule) = faulty(fault);
+        let expected = format!("{what} -> pass (observed) {} by {rule}", fault.label());
+        check(&mut gate, [(fault.label(), frame, expected)]);
+    }
+    gate.apply(&format!("mode = \"observe\"\n{}", OPEN.replace("\"pass\"", "\"drop\"")));
+    let cases = [
+        (
+            "a rule's drop",
+            Ipv4::default().icmp(echo(8)),
+            "icmpv4 8/0 good -> pass (observed) denied by v4",
+        ),
+        (
+            "a fault comes before the rule",
+            Ipv4::default().icmp(echo(8).bad_checksum(1)),
+            "icmpv4 8/0 bad -> pass (observed) bad-checksum by v4",
+        ),
+    ];
+    check(&mut gate, cases);
+    let udp = Ipv4::default().payload(17, [0; 8]);
+    check(&mut gate, [("what isn't ours", udp, "none -> pass not-icmp")]);
+}
+
+#[test]
+fn who_can_send_an_ipv4_error() {
+    let mut gate = Gate::new(OPEN);
+    gate.local(&[
+        ("198.51.100.1", local::UNICAST),
+        ("198.51.100.127", local::BROADCAST),
+        ("192.0.2.64", local::BROADCAST),
+    ]);
+    let no_source = [
+        "0.0.0.0",
+        "0.1.2.3",
+        "127.0.0.1",
+        "127.255.255.254",
+        "224.0.0.1",
+        "239.255.255.255",
+        "240.0.0.1",
+        "255.255.255.254",
+        "255.255.255.255",
+        "198.51.100.127",
+        "192.0.2.64",
+    ];
+    let source = [
+        "1.0.0.0",
+        "10.0.0.1",
+        "172.16.3.4",
+        "192.168.1.1",
+        "169.254.9.9",
+        "100.64.0.1",
+        "126.255.255.255",
+        "128.0.0.0",
+        "223.255.255.255",
+        "192.0.2.255",
+        "198.51.100.126",
+        "198.51.100.1",
+    ];
+    let of = |text: &str| text.parse::<Ipv4Addr>().unwrap();
+    let mut cases = Vec::new();
+    for (ty, code) in [(3, 0), (3, 4), (4, 0), (5, 1), (11, 0), (12, 0)] {
+        for from in no_source {
+            let expected = format!("icmpv4 {ty}/{code} good -> drop error-source");
+            cases.push((
+                format!("{ty} from {from}"),
+                Ipv4::default().from(of(from)).icmp(error_v4(ty, code, 0)),
+                expected,
+            ));
+        }
+        for from in source {
+            let expected = format!("icmpv4 {ty}/{code} good -> pass accepted by v4");
+            cases.push((
+                format!("{ty} from {from}"),
+                Ipv4::default().from(of(from)).icmp(error_v4(ty, code, 0)),
+                expected,
+            ));
+        }
+        for to in ["224.0.0.1", "239.9.9.9", "255.255.255.255", "198.51.100.127"] {
+            let expected = format!("icmpv4 {ty}/{code} good -> drop error-destination");
+            cases.push((
+                format!("{ty} to {to}"),
+                Ipv4::default().to(of(to)).icmp(error_v4(ty, code, 0)),
+                expected,
+            ));
+        }
+        for to in ["198.51.100.255", "198.51.100.1", "10.255.255.255"] {
+            let expected = format!("icmpv4 {ty}/{code} good -> pass accepted by v4");
+            cases.push((
+                format!("{ty} to {to}"),
+                Ipv4::default().to(of(to)).icmp(error_v4(ty, code, 0)),
+                expected,
+            ));
+        }
+    }
+    // It is about errors only.
+    for ty in [0, 8, 9, 10, 13, 14, 42] {
+        for from in no_source {
+            let expected = format!("icmpv4 {ty}/0 good -> pass accepted by v4");
+            let message = Message::new(ty, 0).zeros(40);
+            let packet = Ipv4::between(from, "255.255.255.255").icmp(message);
+            cases.push((format!("{ty} from {from}"), packet, expected));
+        }
+    }
+    check(&mut gate, cases);
+    // A first fragment of one has its addresses too; a later one might be of anything.
+    let forged = || Ipv4::between("127.0.0.1", "198.51.100.1").icmp(error_v4(3, 3, 0));
+    let cases = [
+        ("first", forged().fragment(0, true), "icmpv4 3/3 unverified first -> drop error-source"),
+        ("later", forged().fragment(2, false), "icmpv4 later -> pass accepted by v4"),
+    ];
+    check(&mut gate, cases);
+    // Broadcast addresses come and go with the networks.
+    gate.local(&[]);
+    let from = Ipv4::between("198.51.100.127", "192.0.2.64").icmp(error_v4(3, 3, 0));
+    check(&mut gate, [("no network", from, "icmpv4 3/3 good -> pass accepted by v4")]);
+}
+
+#[test]
+fn who_can_send_an_ipv6_error() {
+    let mut gate = Gate::new(OPEN);
+    let of = |text: &str| text.parse::<Ipv6Addr>().unwrap();
+    let mut cases = Vec::new();
+    for ty in [1, 2, 3, 4, 5, 99, 127] {
+        let error = |from: &str, to: &str| {
+            Ipv6::default().from(of(from)).to(of(to)).icmp(error_v6(ty, 0, 0))
+        };
+        for from in ["::", "::1", "ff02::1", "ff0e::1:2"] {
+            let expected = format!("icmpv6 {ty}/0 good -> drop error-source");
+            cases.push((format!("{ty} from {from}"), error(from, "2001:db8::1"), expected));
+        }
+        for from in ["fe80::1", "fd00::1", "2001:db8::1", "::2", "1::", "feff::1"] {
+            let expected = format!("icmpv6 {ty}/0 good -> pass accepted by v6");
+            cases.push((format!("{ty} from {from}"), error(from, "fe80::9"), expected));
+        }
+        for to in ["ff02::1", "ff05::2", "ff02::1:ff00:1"] {
+            let expected = format!("icmpv6 {ty}/0 good -> drop error-destination");
+            cases.push((format!("{ty} to {to}"), error("2001:db8::1", to), expected));
+        }
+    }
+    for ty in [128, 130, 135, 137, 143] {
+        let packet = Ipv6::between("::", "ff02::1").icmp(Message::new(ty, 0).zeros(40));
+        let expected = format!("icmpv6 {ty}/0 good -> pass accepted by v6");
+        cases.push((format!("{ty}, which is no error"), packet, expected));
+    }
+    check(&mut gate, cases);
+}
+
+/// Every line of the table of reasons has a packet that comes to it.
+#[test]
+fn every_reason_is_reached() {
+    const LIMITED: &str = r#"
+        profile = "host"
+        [[rule]]
+        name = "one"
+        family = "icmpv4"
+        type = 8
+        action = "limit"
+        limit = { rate = 1, burst = 1, every = "hour" }
+    "#;
+    let mut gate = Gate::profile(Profile::Host);
+    let mut reached: BTreeMap<Reason, String> = BTreeMap::new();
+    let mut note = |gate: &mut Gate, frame: Vec<u8>| {
+        let seen = gate.run(&frame);
+        reached.entry(seen.reason()).or_insert_with(|| seen.to_string());
+    };
+    for fault in faults() {
+        note(&mut gate, faulty(fault).0);
+    }
+    note(&mut gate, Ipv4::default().payload(17, [0; 8]).into());
+    note(&mut gate, Ipv4::default().icmp(echo(8)).frame().tags(3).into());
+    note(&mut gate, Ipv4::default().icmp(echo(0)).into());
+    note(&mut gate, Ipv4::default().icmp(error_v4(4, 0, 0)).into());
+    note(&mut gate, Ipv4::default().icmp(error_v4(5, 0, 0)).into());
+    gate.apply(LIMITED);
+    note(&mut gate, Ipv4::default().icmp(echo(8)).into());
+    note(&mut gate, Ipv4::default().icmp(echo(8)).into());
+
+    for entry in TABLE {
+        let how = match (reached.get(&entry.reason), entry.reason) {
+            (Some(how), _) => how.as_str(),
+            // It stands for a map operation that can't fail; a gate panics where it is seen.
+            (None, Reason::INTERNAL_ERROR) => "by no packet, which every test asserts",
+            // It has no packet: the kernel takes none of these. `load` has it.
+            (None, Reason::NOT_RUNNABLE) => "in `explain` alone",
+            (None, _) => panic!("no packet comes to {}", entry.label),
+        };
+        println!("{:<32} {how}", entry.label);
+        assert_eq!(entry.reason.is_fault(), entry.reason.0 < FAULTS);
+    }
+}
