@@ -6,12 +6,9 @@ use std::{ffi::OsString, process::Command};
 use anyhow::{Result, bail};
 
 use crate::{
-    build, cmd, rig,
+    build, rig,
     setup::{self, Want},
 };
-
-/// What the story calls.
-const TOOLS: [&str; 3] = ["ip", "ping", "traceroute"];
 
 /// Build and run icmpgate: on --iface, else on two namespaces of its own with a story sent through
 #[derive(clap::Args)]
@@ -43,8 +40,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     if let Some(flag) = args.flags.first() {
         bail!("{} needs --iface: without one, run has only --keep", flag.display());
     }
-    let tests = TOOLS.iter().any(|tool| cmd::which(tool).is_none());
-    build::object(setup::ensure(Want { tests, bpffs: true, ..Want::default() })?)?;
+    build::object(setup::ensure(Want { story: true, bpffs: true, ..Want::default() })?)?;
     let program = build::program(true)?;
     let mut words: Vec<OsString> = vec!["--program".into(), program.into()];
     words.extend(args.keep.then(|| "--keep".into()));

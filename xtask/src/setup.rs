@@ -38,6 +38,8 @@ pub(crate) struct Args {
 pub(crate) struct Want {
     /// Clippy for the kernel side.
     pub(crate) clippy: bool,
+    /// The programs that the story of `cargo xtask run` calls.
+    pub(crate) story: bool,
     /// The programs that the tests call.
     pub(crate) tests: bool,
     /// qemu, and what packs an initramfs.
@@ -68,6 +70,9 @@ const TEST_TOOLS: [Tool; 9] = [
     tool("bpftool", "bpftool"),
     tool("curl", "curl"),
 ];
+
+/// How many of them the story needs: `ip`, `ping` and `traceroute`.
+const STORY_TOOLS: usize = 3;
 
 const VM_TOOLS: [Tool; 6] = [
     tool("qemu-system-x86", "qemu-system-x86_64"),
@@ -103,7 +108,13 @@ impl Lack {
 
 /// Installs what lacks and says what there is.
 pub(crate) fn run(args: Args) -> Result<()> {
-    let road = ensure(Want { clippy: args.tests, tests: args.tests, vm: args.tests, bpffs: true })?;
+    let road = ensure(Want {
+        clippy: args.tests,
+        story: false,
+        tests: args.tests,
+        vm: args.tests,
+        bpffs: true,
+    })?;
     let (release, llvm) = road.version()?;
     let linker = toolchain::linker_state(llvm).unwrap_or_else(|why| why);
     let compiler = match road {
@@ -212,7 +223,13 @@ fn look(road: Road, want: Want) -> Result<Lack> {
             lack.packages.insert(format!("llvm-{llvm}-dev"));
         }
     }
-    let tests = TEST_TOOLS.iter().filter(|_| want.tests);
+    // The story's come first among the tests'.
+    let wanted = match want {
+        Want { tests: true, .. } => &TEST_TOOLS[..],
+        Want { story: true, .. } => &TEST_TOOLS[..STORY_TOOLS],
+        _ => &[],
+    };
+    let tests = wanted.iter();
     let vm = VM_TOOLS.iter().filter(|_| want.vm);
     let tools = tests.chain(vm).filter(|tool| !present(tool.file));
     lack.packages.extend(tools.map(|tool| tool.package.to_owned()));

@@ -23,7 +23,8 @@ pub(crate) const FRAMES: usize = 200_000;
 const RATE: f64 = 100_000.0;
 /// The limit of the policy.
 pub(crate) const LIMIT: f64 = 1000.0;
-pub(crate) const BURST: f64 = 100.0;
+/// A second's worth: a sender that is held up for less than that loses nothing of its allowance.
+pub(crate) const BURST: f64 = 1000.0;
 
 /// What became of it.
 pub(crate) struct Flood {

@@ -77,7 +77,7 @@ fn run(args: &Args) -> Result<bool> {
         out,
         "{PEER} ({PEER_V4}, {PEER_V6}) sends to {GATE} ({GATE_V4}, {GATE_V6}), where icmpgate is \
          attached natively,\nwith the profile host and one rule more: echo from 203.0.113.0/24 \
-         (crowd) is limited to 1,000/s, burst 100\n",
+         (crowd) is limited to 1,000/s, burst 1,000\n",
     )?;
     let story = tell::tell(&stage, &mut gate)?;
     report::print(&mut out, paint, &story)?;
