@@ -428,6 +428,12 @@ pub mod name {
     pub const ZONES_V4: &str = "ZONES_V4";
     /// Array of maps, two slots: IPv6 prefixes to zones.
     pub const ZONES_V6: &str = "ZONES_V6";
+    /// What becomes the content of [`POLICY`].
+    pub const POLICY_NEXT: &str = "POLICY_NEXT";
+    /// What becomes the content of a slot of [`ZONES_V4`].
+    pub const ZONES_V4_NEXT: &str = "ZONES_V4_NEXT";
+    /// What becomes the content of a slot of [`ZONES_V6`].
+    pub const ZONES_V6_NEXT: &str = "ZONES_V6_NEXT";
     /// The token buckets: [`super::Bucket`].
     pub const BUCKETS: &str = "BUCKETS";
     /// Which rule each bucket belongs to, as a fingerprint; 0 is free. Written by the loader only.

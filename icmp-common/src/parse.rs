@@ -227,7 +227,14 @@ fn parse_ipv6<F: Frame + ?Sized>(
         faults: frame.zero(),
         zero: frame.zero(),
     };
+    // Cut where the frame goes on: the next header lies in another part of an XDP buffer.
+    let beyond_readable = matches!(chain.end, ipv6::End::Cut)
+        && frame.holds(start + ipv6::HEADER + chain.length + ipv6::LEAST_EXTENSION);
     match chain.end {
+        _ if beyond_readable => {
+            packet.fault(Reason::EXTENSION_HEADERS_BEYOND_BOUND);
+            return Ok(packet);
+        }
         // RFC 7112: a first fragment has the whole chain, whatever it ends in.
         ipv6::End::Cut if chain.first_fragment => {
             packet.fragment = fragment::FIRST;
@@ -248,7 +255,12 @@ fn parse_ipv6<F: Frame + ?Sized>(
         packet.fault(Reason::IP_VERSION);
     }
     if ip.payload_length < chain.length {
-        packet.fault(Reason::IPV6_PAYLOAD_LENGTH);
+        // What was walked is the frame's padding, not the packet.
+        packet.fault(if chain.first_fragment {
+            Reason::FIRST_FRAGMENT_INCOMPLETE
+        } else {
+            Reason::IPV6_PAYLOAD_LENGTH
+        });
         return Ok(packet);
     }
     if !frame.holds(start + ipv6::HEADER + ip.payload_length) {
@@ -268,7 +280,7 @@ fn parse_ipv6<F: Frame + ?Sized>(
         }
     };
     let Some(destination) = destination else {
-        // Cut within the chain: the lengths are already found to disagree.
+        packet.fault(Reason::EXTENSION_HEADERS_BEYOND_BOUND);
         return Ok(packet);
     };
     packet.pseudo =

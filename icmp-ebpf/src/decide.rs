@@ -37,7 +37,10 @@ pub fn decide(frame: &XdpFrame<'_>, packet: &Packet) -> (Outcome, Trace) {
         class: abi::class_headerless(packet.family),
         faults: packet.faults,
     };
-    let Some(policy) = POLICY.get_value(0, &0) else { return (INTERNAL_ERROR, trace) };
+    // The key is opaque, and so on the stack. As a plain `&0` it lies in .rodata, where the compiler
+    // merges it with any constant of the loader's whose initial value is 0: the lookup then asks
+    // for whatever the loader put there.
+    let Some(policy) = POLICY.get_value(0, &black_box(0)) else { return (INTERNAL_ERROR, trace) };
     let observing = policy.flags & policy_flag::OBSERVE != 0;
 
     let Some(entry) = class(policy, packet) else { return (INTERNAL_ERROR, trace) };
@@ -49,6 +52,12 @@ pub fn decide(frame: &XdpFrame<'_>, packet: &Packet) -> (Outcome, Trace) {
         if enforced != 0 {
             return (Outcome::new(first(enforced), Mode::Enforce), trace);
         }
+    }
+
+    // A packet that couldn't be read as far as its type, for a fault that isn't enforced: there is
+    // nothing for a rule to match, and the fault is what there is to tell.
+    if !packet.has_type && packet.fragment != fragment::LATER {
+        return (Outcome::new(first(packet.faults), Mode::Observe), trace);
     }
 
     let Some(number) = rule_number(policy, packet, entry) else { return (INTERNAL_ERROR, trace) };

@@ -46,5 +46,11 @@ pub fn destination(packet: &Packet) -> u8 {
     } else {
         ipv4::is_multicast(v4) || ipv4::is_limited_broadcast(v4)
     };
-    if to_all || kind(packet.destination) != 0 { destination::LOCAL } else { destination::TRANSIT }
+    // An IPv6 address that has the form of a mapped IPv4 one is no address of ours, whatever the IPv4
+    // one is: none is ever on the wire (RFC 4291 2.5.5.2 gives it to the API).
+    let ours = || {
+        let looks_mapped = packet.family == family::ICMPV6 && packet.destination.is_mapped();
+        !looks_mapped && kind(packet.destination) != 0
+    };
+    if to_all || ours() { destination::LOCAL } else { destination::TRANSIT }
 }

@@ -21,6 +21,21 @@ pub static ZONES_V4: ArrayOfMaps<LpmTrie<[u8; 4], u32, { abi::ZONE_PREFIXES as u
 pub static ZONES_V6: ArrayOfMaps<LpmTrie<[u8; 16], u32, { abi::ZONE_PREFIXES as usize }>, 2> =
     ArrayOfMaps::new();
 
+// What the loader fills and then puts into the slots above. Declared here, because before 6.2 the
+// kernel takes an inner map only where it has BTF as the slot's template has (otherwise EINVAL).
+
+/// The next policy. The loader's alone.
+#[btf_map]
+pub static POLICY_NEXT: Array<abi::PolicyTable, 1> = Array::new();
+
+/// The next policy's IPv4 prefixes. The loader's alone.
+#[btf_map]
+pub static ZONES_V4_NEXT: LpmTrie<[u8; 4], u32, { abi::ZONE_PREFIXES as usize }> = LpmTrie::new();
+
+/// The next policy's IPv6 prefixes. The loader's alone.
+#[btf_map]
+pub static ZONES_V6_NEXT: LpmTrie<[u8; 16], u32, { abi::ZONE_PREFIXES as usize }> = LpmTrie::new();
+
 /// Token buckets.
 #[btf_map]
 pub static BUCKETS: Array<abi::Bucket, { abi::BUCKETS }> = Array::new();

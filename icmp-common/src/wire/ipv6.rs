@@ -9,6 +9,9 @@ pub const HEADER: u32 = 40;
 /// host set such a limit, and RFC 8883 names the error for exceeding it.
 pub const MAX_EXTENSION_HEADERS: u32 = 8;
 
+/// The least length of an extension header, which is what [`walk`] reads of one.
+pub const LEAST_EXTENSION: u32 = 8;
+
 /// Hop-by-hop options (RFC 8200 4.3).
 pub const HOP_BY_HOP: u8 = 0;
 /// Routing (RFC 8200 4.4).
@@ -46,6 +49,13 @@ impl Address {
     #[inline(always)]
     pub const fn mapped(v4: u32) -> Self {
         Self([0, (0xffff_0000_0000 | v4 as u64).to_be()])
+    }
+
+    /// Whether it has the form of [`Address::mapped`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_mapped(self) -> bool {
+        self.0[0] == 0 && u64::from_be(self.0[1]) >> 32 == 0xffff
     }
 
     /// The IPv4 address, in host order, of a mapped one.

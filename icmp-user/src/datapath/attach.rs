@@ -3,6 +3,7 @@
 use super::{
     Error, ForeignXdp, Interface, KernelLog, LocalAddress, Maps, PinDir, attached_index,
     instance::{for_interface, shared_maps},
+    link::detach_link,
 };
 use crate::policy::{CheckedPolicy, Compiled};
 use aya::{
@@ -68,6 +69,9 @@ pub fn attach(
     let result = attach_all(pins, interfaces, mode, policy, local);
     if result.is_err() {
         // Leave nothing of what this call made.
+        for interface in interfaces.iter().filter(|i| !before.contains(&i.name)) {
+            detach_link(pins, &interface.name);
+        }
         if is_new {
             pins.remove()?;
         } else {
@@ -284,6 +288,7 @@ pub fn detach(pins: &PinDir, interface: &str) -> Result<(), Error> {
         return Err(Error::NotAttached { name, path });
     }
     // The link first: from here on the interface is free, whatever becomes of the rest.
+    detach_link(pins, interface);
     remove_file(&pins.link(interface))?;
     pins.remove_interface(interface)?;
     if pins.interfaces().is_empty() {
@@ -308,6 +313,7 @@ pub fn detach_all(pins: &PinDir) -> Result<Vec<String>, Error> {
     let lock = pins.lock()?;
     let interfaces = pins.interfaces();
     for interface in &interfaces {
+        detach_link(pins, interface);
         remove_file(&pins.link(interface))?;
     }
     pins.remove()?;

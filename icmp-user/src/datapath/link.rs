@@ -13,26 +13,14 @@ use std::{
 // Commands of bpf(2) and a link type, linux/bpf.h.
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+const BPF_LINK_DETACH: libc::c_long = 34;
 const BPF_LINK_TYPE_XDP: u32 = 6;
 
 /// The index of the interface that the link of `interface` is attached to; 0 where that interface
 /// went away. `None` where no link is pinned.
 #[must_use]
 pub fn attached_index(pins: &PinDir, interface: &str) -> Option<u32> {
-    let path = CString::new(pins.link(interface).into_os_string().into_vec()).ok()?;
-
-    #[repr(C, align(8))]
-    struct ObjGet {
-        path: u64,
-        fd: u32,
-        flags: u32,
-    }
-    let get = ObjGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
-    // SAFETY: the attributes are of the form and length that the command takes, and the path lives
-    // through the call.
-    let fd = unsafe { bpf(BPF_OBJ_GET, &get) }?;
-    // SAFETY: the kernel has just given this descriptor, and nothing else has it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
+    let fd = open(pins, interface)?;
 
     /// The beginning of `struct bpf_link_info`, for an XDP link.
     #[repr(C, align(8))]
@@ -60,6 +48,40 @@ pub fn attached_index(pins: &PinDir, interface: &str) -> Option<u32> {
     // SAFETY: as above; the kernel writes no more than `length` octets to `info`.
     unsafe { bpf(BPF_OBJ_GET_INFO_BY_FD, &ask) }?;
     (info.kind == BPF_LINK_TYPE_XDP).then_some(info.ifindex)
+}
+
+/// Takes the program off the interface that the link of `interface` is attached to, at once. Only
+/// removing the pin would do it, too, but some time later: the kernel frees a link that nobody
+/// holds when it comes to it.
+pub(super) fn detach_link(pins: &PinDir, interface: &str) {
+    #[repr(C, align(8))]
+    struct LinkDetach {
+        link: u32,
+        pad: u32,
+    }
+    if let Some(fd) = open(pins, interface) {
+        let detach = LinkDetach { link: fd.as_raw_fd() as u32, pad: 0 };
+        // SAFETY: the attributes are of the form and length that the command takes. Where it fails,
+        // the interface is gone, or the removal of the pin does it.
+        let _ = unsafe { bpf(BPF_LINK_DETACH, &detach) };
+    }
+}
+
+/// The pinned link of `interface`.
+fn open(pins: &PinDir, interface: &str) -> Option<OwnedFd> {
+    #[repr(C, align(8))]
+    struct ObjGet {
+        path: u64,
+        fd: u32,
+        flags: u32,
+    }
+    let path = CString::new(pins.link(interface).into_os_string().into_vec()).ok()?;
+    let get = ObjGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
+    // SAFETY: the attributes are of the form and length that the command takes, and the path lives
+    // through the call.
+    let fd = unsafe { bpf(BPF_OBJ_GET, &get) }?;
+    // SAFETY: the kernel has just given this descriptor, and nothing else has it.
+    Some(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
 /// # Safety

@@ -1,6 +1,9 @@
 //! The shared maps of an instance, typed.
 
-use super::{Error, LocalAddress, PinDir};
+use super::{
+    Error, LocalAddress, PinDir,
+    object::{self, Constants, Place},
+};
 use crate::policy::{CheckedPolicy, CompileContext, Compiled};
 use aya::{
     Ebpf, Pod,
@@ -14,9 +17,6 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 use zerocopy::FromZeros;
-
-/// The flag without which the kernel makes no LPM trie.
-const BPF_F_NO_PREALLOC: u32 = 1;
 
 /// A value of `icmp_common::abi` as aya takes it: neither trait nor type is this crate's.
 #[derive(Clone, Copy)]
@@ -186,18 +186,22 @@ impl Maps {
             self.buckets.set(used.bucket, Value(Bucket::new_zeroed()), 0)?;
             self.owners.set(used.bucket, used.fingerprint, 0)?;
         }
+        // New maps, to be put into the slots: a copy of the object is where maps with the right BTF
+        // come from.
+        let mut next = object::load(&Place::Private, Constants::default())?;
+        let mut next = |name| next.take_map(name).ok_or(Error::Missing { kind: "map", name });
         let v4 = compiled
             .zones_v4
             .iter()
             .map(|(net, set)| (net.prefix_len(), net.network().octets(), *set));
-        set_zones(&mut self.zones_v4, slot, v4)?;
+        set_zones(&mut self.zones_v4, slot, next(name::ZONES_V4_NEXT)?, v4)?;
         let v6 = compiled
             .zones_v6
             .iter()
             .map(|(net, set)| (net.prefix_len(), net.network().octets(), *set));
-        set_zones(&mut self.zones_v6, slot, v6)?;
+        set_zones(&mut self.zones_v6, slot, next(name::ZONES_V6_NEXT)?, v6)?;
 
-        let mut table = Array::<MapData, Value<PolicyTable>>::create(1, 0)?;
+        let mut table: Array<MapData, Value<PolicyTable>> = next(name::POLICY_NEXT)?.try_into()?;
         table.set(0, value(&*compiled.table), 0)?;
         // The swap. The kernel waits until no program still reads the table that it replaces.
         self.policy.set(0, &table, 0)?;
@@ -264,10 +268,10 @@ fn value<T>(value: &T) -> &Value<T> {
 fn set_zones<K: Pod>(
     zones: &mut Zones<K>,
     slot: u32,
-    prefixes: impl ExactSizeIterator<Item = (u8, K, u32)>,
+    next: Map,
+    prefixes: impl Iterator<Item = (u8, K, u32)>,
 ) -> Result<(), Error> {
-    let room = (prefixes.len() as u32).max(1);
-    let mut trie = LpmTrie::<MapData, K, u32>::create(room, BPF_F_NO_PREALLOC)?;
+    let mut trie: LpmTrie<MapData, K, u32> = next.try_into()?;
     for (length, network, set) in prefixes {
         trie.insert(&Key::new(length.into(), network), set, 0)?;
     }
