@@ -19,6 +19,7 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 /// The port that a daemon serves its metrics on. Every pair is a network of its own.
@@ -134,22 +135,22 @@ impl Site {
         Daemon::start(self, command)
     }
 
-    /// What `ip` says of the XDP program of an interface; `None` where there is none.
-    #[must_use]
-    pub fn xdp(&self, interface: &str) -> Option<String> {
-        let text = self.pair.host.ip(&format!("-json -details link show dev {interface}"));
-        let link: Value = serde_json::from_str(&text).expect("JSON of ip");
-        link[0].get("xdp").map(Value::to_string)
-    }
-
-    /// Panics where a pin or a program is left.
+    /// Panics where a pin or a program is left. The kernel frees a link that has lost its pin a
+    /// moment later, so that a program may take a second to go.
     pub fn assert_nothing_left(&self) {
         assert!(!self.pins.exists(), "{} is left", self.pins.display());
+        let free = eventually(Duration::from_secs(1), || self.attached().is_empty());
+        assert!(free, "programs are left on {:?}", self.attached());
+    }
+
+    /// The interfaces of the protected namespace that have an XDP program, anybody's.
+    #[must_use]
+    pub fn attached(&self) -> Vec<String> {
         let text = self.pair.host.ip("-json -details link show");
         let links: Value = serde_json::from_str(&text).expect("JSON of ip");
-        for link in links.as_array().expect("a list of links") {
-            assert!(link.get("xdp").is_none(), "a program is left: {link}");
-        }
+        let links = links.as_array().expect("a list of links").iter();
+        let with = links.filter(|link| link.get("xdp").is_some());
+        with.map(|link| link["ifname"].as_str().expect("a name").to_owned()).collect()
     }
 }
 

@@ -284,17 +284,23 @@ impl Wire {
     }
 
     /// Sends these frames, and waits after each batch for as long as keeps the whole to this many
-    /// a second: the ring of a veth holds 256, and what overflows it never arrives.
-    pub fn send<F: AsRef<[u8]>>(&self, frames: impl IntoIterator<Item = F>, per_second: u32) {
+    /// a second: the ring of a veth holds 256, and what overflows it never arrives. Returns when
+    /// each batch had been sent.
+    pub fn send<F: AsRef<[u8]>>(
+        &self,
+        frames: impl IntoIterator<Item = F>,
+        per_second: u32,
+    ) -> Vec<Instant> {
         let mut frames = frames.into_iter();
         let start = Instant::now();
-        let mut sent = 0;
+        let (mut sent, mut moments) = (0, Vec::new());
         loop {
             let batch: Vec<F> = frames.by_ref().take(BATCH).collect();
             if batch.is_empty() {
-                return;
+                return moments;
             }
             self.send_batch(&batch);
+            moments.push(Instant::now());
             sent += batch.len() as u32;
             let due = start + Duration::from_secs(1) * sent / per_second;
             thread::sleep(due.saturating_duration_since(Instant::now()));

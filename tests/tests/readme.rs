@@ -5,7 +5,7 @@ use icmpgate_tests::{
     Ipv4, Site,
     daemon::program,
     message::echo,
-    netns::{HOST_IF, PATIENCE, eventually, finish},
+    netns::{HOST_IF, HOST4, PATIENCE, eventually, finish},
 };
 use std::{
     io::Read as _,
@@ -164,7 +164,9 @@ fn every_command_of_readme_runs_in_the_order_it_is_written() {
 
 #[test]
 fn the_figures_of_readme_are_of_the_form_that_the_commands_print() {
-    for (what, sign) in [("story", "packets, each with one verdict and one reason"), ("bench", "met:")] {
+    for (what, sign) in
+        [("story", "packets, each with one verdict and one reason"), ("bench", "met:")]
+    {
         let mark = format!("<!-- {what}: printed by");
         let block = README.split(&mark).nth(1).expect("a marked block");
         let block = block.split("```").nth(1).expect("a fenced block");
@@ -176,6 +178,8 @@ fn the_figures_of_readme_are_of_the_form_that_the_commands_print() {
 fn every_metric_of_readme_is_served_and_every_served_one_is_in_readme() {
     let site = Site::new();
     let daemon = site.start_with("profile = \"host\"\n");
+    // A counter is served when it has counted.
+    site.pair.peer.tool(&format!("ping -c 1 -W 5 {HOST4}"));
     let text = site.done("stats --prometheus");
     let served: Vec<&str> =
         text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();

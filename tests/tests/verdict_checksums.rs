@@ -6,7 +6,7 @@
 use icmp_common::abi::{Trace, checksum, fragment};
 use icmpgate_tests::{
     Extension, Frame, Gate, Ipv4, Ipv6, Message,
-    gate::{OPEN, hex},
+    gate::hex,
     message::{echo, error_v4, error_v6, mld},
     sampled,
 };
@@ -75,7 +75,7 @@ fn messages() -> [Kind; 4] {
 
 #[test]
 fn at_every_length_of_an_ordinary_frame() {
-    let mut gate = Gate::new(OPEN);
+    let mut gate = Gate::open();
     let mut n = 0;
     for (name, packet) in messages() {
         for length in (8..=1500).filter(|n| *n < 80 || *n > 1470 || sampled(*n)) {
@@ -90,7 +90,7 @@ fn at_every_length_of_an_ordinary_frame() {
 
 #[test]
 fn at_every_length_up_to_what_a_test_run_takes() {
-    let mut gate = Gate::new(OPEN);
+    let mut gate = Gate::open();
     let mut n = 0;
     for (name, packet) in messages() {
         let headers = packet(8).build().len() - 8;
@@ -119,7 +119,7 @@ fn at_every_length_up_to_what_a_test_run_takes() {
 /// A sum that misses one octet of any frame would be found by that octet alone.
 #[test]
 fn every_bit_of_a_message_counts() {
-    let mut gate = Gate::new(OPEN);
+    let mut gate = Gate::open();
     for (name, packet) in messages() {
         for length in [8, 9, 64, 67] {
             let frame = packet(length).build();
@@ -142,7 +142,7 @@ fn every_bit_of_a_message_counts() {
 
 #[test]
 fn behind_every_header_length() {
-    let mut gate = Gate::new(OPEN);
+    let mut gate = Gate::open();
     for tags in 0..=2 {
         for padding in [0, 1, 18] {
             for length in [8, 9, 10, 11, 35, 64, 513, 1200, 1477, 4000, 7001] {
@@ -167,7 +167,7 @@ fn behind_every_header_length() {
 
 #[test]
 fn of_an_atomic_fragment_and_not_of_another() {
-    let mut gate = Gate::new(OPEN);
+    let mut gate = Gate::open();
     for length in (8..200).chain([1400, 4000, 8001]) {
         let message = || echo(128).length(length);
         for headers in [0, 3] {
@@ -200,7 +200,7 @@ fn of_an_atomic_fragment_and_not_of_another() {
 /// Beyond the bound of the walk nothing is known of a message, so nothing is verified.
 #[test]
 fn not_beyond_the_bound_of_extension_headers() {
-    let mut gate = Gate::new(OPEN);
+    let mut gate = Gate::open();
     for bits in [0, 1] {
         let message = echo(128).bad_checksum(bits);
         let seen = gate.run(&Vec::from(Ipv6::default().extensions(9).icmp(message)));
@@ -211,7 +211,7 @@ fn not_beyond_the_bound_of_extension_headers() {
 #[test]
 fn of_messages_whose_octets_are_all_alike() {
     // 0xffff and 0 are the same to a one's complement sum; a field of 0 is legitimate in ICMP.
-    let mut gate = Gate::new(OPEN);
+    let mut gate = Gate::open();
     for octet in [0x00, 0xff, 0x80, 0x01] {
         for length in (8..100).chain([1499, 1500, 4096, 8000]).filter(|n| sampled(*n)) {
             let body = vec![octet; length - 4];
@@ -236,7 +236,7 @@ fn of_messages_whose_octets_are_all_alike() {
 
 #[test]
 fn of_errors_and_listener_messages_too() {
-    let mut gate = Gate::new(OPEN);
+    let mut gate = Gate::open();
     for length in (48..1200).filter(|n| n % 13 == 0) {
         for (ty, code) in [(3, 4), (11, 0), (12, 0)] {
             let packet = Ipv4::default().icmp(error_v4(ty, code, 0).length(length));

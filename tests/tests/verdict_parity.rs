@@ -12,11 +12,7 @@ use icmp_common::{
     validate::validate,
     verdict::{Reason, TABLE},
 };
-use icmpgate_tests::{
-    Gate,
-    gate::{OPEN, hex},
-    random, repetitions,
-};
+use icmpgate_tests::{Gate, gate::hex, random, repetitions};
 use std::collections::BTreeMap;
 
 /// The linear area of a test run's buffer: a page, less headroom and skb_shared_info.
@@ -51,7 +47,7 @@ fn host_and_kernel_find_the_same_in_random_frames() {
     let frames = repetitions(220_000);
     println!("seed {seed}, {frames} frames");
     let mut rng = fastrand::Rng::with_seed(seed);
-    let mut gate = Gate::new(OPEN);
+    let mut gate = Gate::open();
     // That the frames are worth it: how many had each fault, family, checksum and fragment.
     let mut faults: BTreeMap<&str, usize> = BTreeMap::new();
     let mut kinds: BTreeMap<(u8, u8, u8), usize> = BTreeMap::new();
@@ -97,7 +93,7 @@ fn host_and_kernel_find_the_same_in_random_frames() {
 #[test]
 fn host_and_kernel_find_the_same_in_frames_cut_anywhere() {
     let mut rng = fastrand::Rng::with_seed(7);
-    let mut gate = Gate::new(OPEN);
+    let mut gate = Gate::open();
     for _ in 0..repetitions(200) {
         let frames = [random::ipv4(&mut rng).frame(), random::ipv6(&mut rng).frame()];
         for frame in frames {

@@ -16,7 +16,6 @@ use icmpgate_tests::{
     gate::{counted_code, hex},
     in_vm,
     message::echo,
-    sampled,
 };
 use std::collections::HashSet;
 
@@ -106,7 +105,7 @@ fn every_type(profile: Profile) {
     let mut n = 0;
     for f in family::ALL {
         for ty in 0..=u8::MAX {
-            for code in CODES.into_iter().filter(|c| !in_vm() || matches!(c, 0 | 4 | 5)) {
+            for code in CODES.into_iter().filter(|c| !in_vm() || ty == 3 || *c == 0) {
                 for part in [fragment::NONE, fragment::FIRST] {
                     for in_transit in [false, true] {
                         let frame = frame(f, ty, code, part, in_transit);
@@ -280,6 +279,11 @@ fn monitors_are_spared() {
     }
 }
 
+/// Every pair, but inside an emulated machine every 29th, which are of every type and of every code.
+fn sampled_pair(ty: u8, code: u8) -> bool {
+    !in_vm() || (u32::from(ty) * 256 + u32::from(code)).is_multiple_of(29)
+}
+
 /// Rows W and C1, exhaustively: each of the 256 x 256 pairs of each family, in the kernel.
 #[test]
 fn every_type_and_code_is_seen_and_counted_by_its_class() {
@@ -290,9 +294,7 @@ fn every_type_and_code_is_seen_and_counted_by_its_class() {
     let (mut n, mut apart) = (0u64, 0u64);
     for f in family::ALL {
         for ty in 0..=u8::MAX {
-            for code in
-                (0..=u8::MAX).filter(|code| sampled(usize::from(ty) * 256 + usize::from(*code)))
-            {
+            for code in (0..=u8::MAX).filter(|code| sampled_pair(ty, *code)) {
                 let frame = frame(f, ty, code, fragment::NONE, false);
                 let seen = gate.send(&frame);
                 // But for version 0 (RFC 988), IGMP has no codes.

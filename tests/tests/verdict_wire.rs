@@ -5,7 +5,6 @@
 use icmpgate_tests::{
     Extension, Frame, Gate, Ipv4, Ipv6, Message, check,
     frame::{C_TAG, ETHER_IPV4, S_TAG},
-    gate::OPEN,
     message::{
         echo, error_v4, error_v6, igmp, igmp_query_v3, igmp_report, mld, mld_query_v2, mld_report,
         quote_v4, quote_v6, record, record6,
@@ -47,12 +46,12 @@ fn ethernet_and_its_tags() {
         ("two tags and nothing behind", Frame::new(C_TAG, [0, 5, 0x88, 0xa8, 0]), NOT_OURS),
         ("a header alone", Frame::new(ETHER_IPV4, []), NOT_OURS),
     ];
-    check(&mut Gate::new(OPEN), cases);
+    check(&mut Gate::open(), cases);
 }
 
 #[test]
 fn ipv4_lengths_and_versions() {
-    let mut gate = Gate::new(OPEN);
+    let mut gate = Gate::open();
     for options in 0..=10 {
         let name = format!("{options} words of options");
         check(&mut gate, [(name, ping().options(options * 4), ECHO)]);
@@ -128,7 +127,7 @@ fn ipv4_lengths_and_versions() {
 
 #[test]
 fn ipv6_and_its_extension_headers() {
-    let mut gate = Gate::new(OPEN);
+    let mut gate = Gate::open();
     for n in 0..=8 {
         check(&mut gate, [(format!("{n} extension headers"), ping6().extensions(n), ECHO6)]);
     }
@@ -264,7 +263,7 @@ fn extension_headers_beyond_the_first_buffer_are_beyond_the_bound() {
             beyond,
         ),
     ];
-    check(&mut Gate::new(OPEN), cases);
+    check(&mut Gate::open(), cases);
 }
 
 /// What is in another buffer is summed all the same, and the frame may end in none of them.
@@ -297,7 +296,7 @@ fn messages_beyond_the_first_buffer() {
             "igmp 34/0 good -> pass accepted by igmp",
         ),
     ];
-    check(&mut Gate::new(OPEN), cases);
+    check(&mut Gate::open(), cases);
 }
 
 #[test]
@@ -353,7 +352,7 @@ fn fragments_of_ipv4() {
         ),
         ("a first one with options", ping().options(24).fragment(0, true).frame().tags(2), first),
     ];
-    check(&mut Gate::new(OPEN), cases);
+    check(&mut Gate::open(), cases);
 }
 
 #[test]
@@ -467,7 +466,7 @@ fn fragments_of_ipv6() {
             "icmpv6 -> drop extension-headers-beyond-bound",
         ),
     ];
-    check(&mut Gate::new(OPEN), cases);
+    check(&mut Gate::open(), cases);
 }
 
 /// RFC 7112: a header that goes on in the next fragment is as incomplete as one that begins there.
@@ -481,7 +480,7 @@ fn a_first_fragment_whose_last_header_is_cut_is_incomplete() {
         ("within 8 octets", cut(60, &[58, 0, 1, 4]), incomplete),
         ("behind 8 octets", cut(60, &[58, 5, 1, 4, 0, 0, 0, 0]), incomplete),
     ];
-    check(&mut Gate::new(OPEN), cases);
+    check(&mut Gate::open(), cases);
 }
 
 /// The least length of each type, from the documents that define them: row W5 and W7 to W9.
@@ -510,7 +509,7 @@ fn messages_are_as_long_as_their_type_requires() {
         (&[0x31, 0x32], 4),
         (&[0, 9, 0x10, 0x99, 0xff], 4),
     ];
-    let mut gate = Gate::new(OPEN);
+    let mut gate = Gate::open();
     let mut cases = Vec::new();
     for (family, table) in [("icmpv4", V4), ("icmpv6", V6), ("igmp", IGMP)] {
         let rule = if family == "igmp" { "igmp" } else { &family[4..] };
@@ -608,7 +607,7 @@ fn messages_of_icmpv4() {
         ("a type that nobody assigned", v4(Message::new(99, 99)), good(99, 99)),
         ("type 0 is a type, and not any", v4(Message::new(0, 9).word(0)), good(0, 9)),
     ];
-    check(&mut Gate::new(OPEN), cases);
+    check(&mut Gate::open(), cases);
 }
 
 #[test]
@@ -668,7 +667,7 @@ fn messages_of_icmpv6() {
             "icmpv6 128/0 bad -> drop bad-checksum".into(),
         ),
     ];
-    check(&mut Gate::new(OPEN), cases);
+    check(&mut Gate::open(), cases);
 }
 
 #[test]
@@ -796,7 +795,7 @@ fn messages_of_igmp() {
             ));
         }
     }
-    check(&mut Gate::new(OPEN), cases);
+    check(&mut Gate::open(), cases);
 }
 
 #[test]
@@ -861,5 +860,5 @@ fn messages_of_mld() {
             expected,
         ));
     }
-    check(&mut Gate::new(OPEN), cases);
+    check(&mut Gate::open(), cases);
 }

@@ -54,7 +54,7 @@ fn a_ping_that_a_rule_drops_gets_no_answer() {
     );
     let daemon = site.start_with(&drop);
     let stats = counted(&site, || {
-        let words = format!("ping -n -c 3 -i 0.02 -W 0.3 {HOST4}");
+        let words = format!("ping -n -c 3 -i 0.02 -W 0.5 {HOST4}");
         let output = finish(&mut site.pair.peer.words(&words), PATIENCE);
         assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
         site.pair.peer.tool(&format!("ping -n -6 -c 2 -i 0.02 {HOST6}"));
@@ -72,14 +72,14 @@ fn traceroute_works_in_both_directions_by_both_methods() {
     let daemon = site.start("");
     let stats = counted(&site, || {
         // One hop, three probes: towards the protected side, echo requests.
-        let shown = site.pair.peer.tool(&format!("traceroute -n -I -q 3 -N 1 -w 1 {HOST4}"));
+        let shown = site.pair.peer.tool(&format!("traceroute -n -I -q 3 -N 1 -w 3 {HOST4}"));
         assert!(shown.contains(&format!(" 1  {HOST4}  ")), "{shown}");
-        let shown = site.pair.peer.tool(&format!("traceroute -n -6 -I -q 3 -N 1 -w 1 {HOST6}"));
+        let shown = site.pair.peer.tool(&format!("traceroute -n -6 -I -q 3 -N 1 -w 3 {HOST6}"));
         assert!(shown.contains(&format!(" 1  {HOST6}  ")), "{shown}");
         // From the protected side, datagrams: what comes back are errors.
-        let shown = site.pair.host.tool(&format!("traceroute -n -q 3 -N 1 -w 1 {PEER4}"));
+        let shown = site.pair.host.tool(&format!("traceroute -n -q 3 -N 1 -w 3 {PEER4}"));
         assert!(shown.contains(&format!(" 1  {PEER4}  ")), "{shown}");
-        let shown = site.pair.host.tool(&format!("traceroute -n -6 -q 3 -N 1 -w 1 {PEER6}"));
+        let shown = site.pair.host.tool(&format!("traceroute -n -6 -q 3 -N 1 -w 3 {PEER6}"));
         assert!(shown.contains(&format!(" 1  {PEER6}  ")), "{shown}");
     });
     assert_counted(
@@ -100,9 +100,9 @@ fn fping_of_many_is_counted_as_many() {
     let site = Site::new();
     let daemon = site.start("");
     let stats = counted(&site, || {
-        let shown = site.pair.peer.tool(&format!("fping -q -C 50 -p 10 -i 1 {HOST4}"));
+        let shown = site.pair.peer.tool(&format!("fping -q -t 1000 -C 50 -p 10 -i 1 {HOST4}"));
         assert!(!shown.contains(" - "), "every one is answered: {shown}");
-        site.pair.peer.tool(&format!("fping -6 -q -C 20 -p 10 -i 1 {HOST6}"));
+        site.pair.peer.tool(&format!("fping -6 -q -t 1000 -C 20 -p 10 -i 1 {HOST6}"));
     });
     assert_counted(
         &stats,
