@@ -413,6 +413,44 @@ pub struct Trace {
 
 const _: () = assert!(size_of::<Trace>() == 16);
 
+impl Trace {
+    /// In two words, its fields from the lowest bits up, as a function of the kernel program takes
+    /// it.
+    #[must_use]
+    #[inline(always)]
+    pub const fn pack(self) -> [u64; 2] {
+        [
+            self.family as u64
+                | (self.has_type as u64) << 8
+                | (self.ty as u64) << 16
+                | (self.code as u64) << 24
+                | (self.checksum as u64) << 32
+                | (self.fragment as u64) << 40
+                | (self.outcome as u64) << 48,
+            self.rule as u64 | (self.class as u64) << 16 | (self.faults as u64) << 32,
+        ]
+    }
+
+    /// The reverse of [`Trace::pack`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn unpack([what, why]: [u64; 2]) -> Self {
+        Self {
+            family: what as u8,
+            has_type: (what >> 8) as u8,
+            ty: (what >> 16) as u8,
+            code: (what >> 24) as u8,
+            checksum: (what >> 32) as u8,
+            fragment: (what >> 40) as u8,
+            outcome: (what >> 48) as u8,
+            pad: 0,
+            rule: why as u16,
+            class: (why >> 16) as u16,
+            faults: (why >> 32) as u32,
+        }
+    }
+}
+
 /// Names of maps, programs and constants in the object, by which the loader finds them.
 pub mod name {
     /// The ingress program.
@@ -477,4 +515,27 @@ pub mod name {
     pub const TRACING: &str = "TRACING";
     /// Constant, u64: the length of a tick, in the unit of [`crate::bucket`].
     pub const TICK: &str = "TICK";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_comes_back_from_its_words() {
+        let trace = Trace {
+            family: 1,
+            has_type: 1,
+            ty: 0xf2,
+            code: 0xf3,
+            checksum: 3,
+            fragment: 2,
+            outcome: 0x7f,
+            pad: 0,
+            rule: RULE_NONE,
+            class: 0x1234,
+            faults: 0xf234_5678,
+        };
+        assert_eq!(Trace::unpack(trace.pack()), trace);
+    }
 }

@@ -138,15 +138,21 @@ impl Gate {
         Self::on(INTERFACE, text)
     }
 
-    /// An instance with the policy [`OPEN`], which may be one that another test has left: loading
-    /// is most of what a short test takes.
+    /// An instance with the policy [`OPEN`]: see [`Gate::with`].
     #[must_use]
     pub fn open() -> Lease {
+        Self::with(&policy(OPEN))
+    }
+
+    /// An instance with a policy, which may be one that another test has left: loading is most of
+    /// what a short test takes. Its counters, classes and generation are those of before.
+    #[must_use]
+    pub fn with(policy: &CheckedPolicy) -> Lease {
         let left = POOL.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let gate = match left {
-            None => Self::new(OPEN),
+            None => Self::load(INTERFACE, policy),
             Some(mut gate) => {
-                gate.apply(OPEN);
+                gate.apply_checked(policy).unwrap_or_else(|error| panic!("{error}"));
                 gate.local(&[]);
                 gate
             }

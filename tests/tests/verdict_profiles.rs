@@ -13,7 +13,7 @@ use icmp_common::{
 use icmpgate::policy::{self, Profile};
 use icmpgate_tests::{
     Extension, Gate, Ipv4, Ipv6, Message, check,
-    gate::{counted_code, hex},
+    gate::{Lease, counted_code, hex},
     in_vm,
     message::echo,
 };
@@ -90,8 +90,8 @@ fn frame(f: u8, ty: u8, code: u8, part: u8, in_transit: bool) -> Vec<u8> {
     (if f == family::IGMP { packet.igmp(message) } else { packet.icmp(message) }).into()
 }
 
-fn local_gate(profile: Profile) -> Gate {
-    let mut gate = Gate::profile(profile);
+fn local_gate(profile: Profile) -> Lease {
+    let mut gate = Gate::with(&policy::profile(profile));
     gate.local(&[(HERE, local::UNICAST), (HERE6, local::UNICAST)]);
     gate
 }
@@ -247,7 +247,7 @@ fn no_profile_passes_what_is_malformed_but_observe() {
 /// The zone `monitors`: outside the echo total of `host`, and alone answered by `strict`.
 #[test]
 fn monitors_are_spared() {
-    let mut gate = Gate::profile(Profile::Strict);
+    let mut gate = local_gate(Profile::Strict);
     let zones = "[zones]\nmonitors = [\"192.0.2.0/24\", \"2001:db8:1::/48\"]\n";
     let ping = |from: &str| -> Vec<u8> { Ipv4::between(from, HERE).icmp(echo(8)).into() };
     let ping6 = |from: &str| -> Vec<u8> { Ipv6::between(from, HERE6).icmp(echo(128)).into() };
