@@ -12,7 +12,7 @@ pub enum Error {
     NotBuilt,
     /// Capabilities lack.
     #[error(
-        "missing {missing}; run as root, or grant the program {missing} (the systemd unit does)"
+        "missing {missing}; run as root, or grant the program {missing}"
     )]
     Privilege {
         /// Their names.
