@@ -11,9 +11,7 @@ pub enum Error {
     )]
     NotBuilt,
     /// Capabilities lack.
-    #[error(
-        "missing {missing}; run as root, or grant the program {missing}"
-    )]
+    #[error("missing {missing}; run as root, or grant the program {missing}")]
     Privilege {
         /// Their names.
         missing: String,

@@ -35,7 +35,7 @@ fn several_interfaces_that_there_are_not_have_a_line_each() {
 fn without_privilege_every_capability_that_lacks_is_named() {
     let site = Site::new();
     let all = "missing CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF; run as root, or grant the program \
-               CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF (the systemd unit does)";
+               CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF";
     let run = format!("run --iface {HOST_IF} --metrics off");
     let attach = format!("attach --iface {HOST_IF}");
     let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
@@ -62,9 +62,7 @@ fn of_one_capability_that_lacks_the_others_are_not_named() {
         let inherited = format!("--inh-caps={without}");
         let bounding = format!("--bounding-set={without}");
         let outer = ["setpriv", &inherited, &bounding];
-        let line = format!(
-            "missing {named}; run as root, or grant the program {named} (the systemd unit does)"
-        );
+        let line = format!("missing {named}; run as root, or grant the program {named}");
         refused(&site, &mut around(&site.pair.host, &outer, &inner), FAILED, &line);
     }
 }
