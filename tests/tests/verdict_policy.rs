@@ -360,21 +360,22 @@ fn zones_agree_with_a_walk_over_their_prefixes() {
     assert!(inside > runs / 3 && inside < runs);
 }
 
+/// Passes what is for this machine, and drops what goes through it.
+const HERE_OR_THROUGH: &str = r#"
+    profile = "host"
+    [[rule]]
+    name = "here"
+    destination = "local"
+    action = "pass"
+    [[rule]]
+    name = "through"
+    destination = "transit"
+    action = "drop"
+"#;
+
 #[test]
 fn local_and_transit() {
-    let mut gate = Gate::with(&policy(
-        r#"
-        profile = "host"
-        [[rule]]
-        name = "here"
-        destination = "local"
-        action = "pass"
-        [[rule]]
-        name = "through"
-        destination = "transit"
-        action = "drop"
-        "#,
-    ));
+    let mut gate = Gate::with(&policy(HERE_OR_THROUGH));
     gate.local(&[
         ("198.51.100.1", local::UNICAST),
         ("198.51.100.255", local::BROADCAST),
@@ -420,19 +421,7 @@ fn local_and_transit() {
 /// Linux would forward) is to another address.
 #[test]
 fn an_ipv6_destination_that_looks_like_an_ipv4_address_of_ours_is_in_transit() {
-    let mut gate = Gate::with(&policy(
-        r#"
-        profile = "host"
-        [[rule]]
-        name = "here"
-        destination = "local"
-        action = "pass"
-        [[rule]]
-        name = "through"
-        destination = "transit"
-        action = "drop"
-        "#,
-    ));
+    let mut gate = Gate::with(&policy(HERE_OR_THROUGH));
     gate.local(&[("198.51.100.1", local::UNICAST)]);
     let packet = Ipv6::between("2001:db8::1", "::ffff:198.51.100.1").icmp(echo(128));
     check(&mut gate, [("mapped", packet, "icmpv6 128/0 good -> drop denied by through")]);

@@ -47,8 +47,8 @@ pub struct Attached {
 /// Attaches to all of these interfaces with this policy, or to none. `local` is what the first
 /// packet finds as this machine's addresses.
 ///
-/// Where the instance exists, its maps are taken up: counters go on, and the policy is swapped
-/// before any program is.
+/// Where the instance exists, its maps are taken up: counters go on, and the policy in force stays
+/// until every interface is attached.
 ///
 /// # Errors
 /// The first that is met; what this call attached is then detached again.
@@ -70,7 +70,7 @@ pub fn attach(
     if result.is_err() {
         // Leave nothing of what this call made.
         for interface in interfaces.iter().filter(|i| !before.contains(&i.name)) {
-            detach_link(pins, &interface.name);
+            remove_link(pins, &interface.name)?;
         }
         if is_new {
             pins.remove()?;
@@ -110,10 +110,7 @@ fn attach_all(
     }
     let mut attached = Vec::new();
     for ((interface, id), ebpf) in interfaces.iter().zip(ids).zip(&mut copies) {
-        let done = attach_one(pins, interface, mode, ebpf)?;
-        let as_mode = if done.native { attach_mode::NATIVE } else { attach_mode::GENERIC };
-        maps.set_interface(id, &interface.name, interface.index, as_mode)?;
-        attached.push(done);
+        attached.push(attach_and_note(pins, &mut maps, interface, id, mode, ebpf)?);
     }
     let compiled = match compiled {
         Some(compiled) => compiled,
@@ -138,10 +135,23 @@ pub fn reattach(pins: &PinDir, interface: &Interface, mode: AttachMode) -> Resul
     let mut maps = Maps::open(pins)?;
     let id = maps.interface_id(&interface.name)?;
     let mut ebpf = for_interface(pins, &interface.name, id)?;
-    let attached = attach_one(pins, interface, mode, &mut ebpf)?;
+    let attached = attach_and_note(pins, &mut maps, interface, id, mode, &mut ebpf)?;
+    drop(lock);
+    Ok(attached)
+}
+
+/// Attaches one loaded copy, and notes how in the map of interfaces.
+fn attach_and_note(
+    pins: &PinDir,
+    maps: &mut Maps,
+    interface: &Interface,
+    id: u32,
+    mode: AttachMode,
+    ebpf: &mut Ebpf,
+) -> Result<Attached, Error> {
+    let attached = attach_one(pins, interface, mode, ebpf)?;
     let as_mode = if attached.native { attach_mode::NATIVE } else { attach_mode::GENERIC };
     maps.set_interface(id, &interface.name, interface.index, as_mode)?;
-    drop(lock);
     Ok(attached)
 }
 
@@ -240,6 +250,12 @@ fn remove_file(path: &std::path::Path) -> Result<(), Error> {
     }
 }
 
+/// Frees an interface: its link is detached at once, and the pin removed.
+fn remove_link(pins: &PinDir, interface: &str) -> Result<(), Error> {
+    detach_link(pins, interface);
+    remove_file(&pins.link(interface))
+}
+
 fn os_error(error: &ProgramError) -> Option<io::Error> {
     errno(error).map(io::Error::from_raw_os_error)
 }
@@ -288,8 +304,7 @@ pub fn detach(pins: &PinDir, interface: &str) -> Result<(), Error> {
         return Err(Error::NotAttached { name, path });
     }
     // The link first: from here on the interface is free, whatever becomes of the rest.
-    detach_link(pins, interface);
-    remove_file(&pins.link(interface))?;
+    remove_link(pins, interface)?;
     pins.remove_interface(interface)?;
     if pins.interfaces().is_empty() {
         pins.remove()?;
@@ -313,8 +328,7 @@ pub fn detach_all(pins: &PinDir) -> Result<Vec<String>, Error> {
     let lock = pins.lock()?;
     let interfaces = pins.interfaces();
     for interface in &interfaces {
-        detach_link(pins, interface);
-        remove_file(&pins.link(interface))?;
+        remove_link(pins, interface)?;
     }
     pins.remove()?;
     drop(lock);

@@ -45,7 +45,8 @@ pub fn attached_index(pins: &PinDir, interface: &str) -> Option<u32> {
         length: size_of::<LinkInfo>() as u32,
         info: &raw mut info as u64,
     };
-    // SAFETY: as above; the kernel writes no more than `length` octets to `info`.
+    // SAFETY: the attributes are of the form and length that the command takes, and the kernel writes
+    // no more than `length` octets to `info`.
     unsafe { bpf(BPF_OBJ_GET_INFO_BY_FD, &ask) }?;
     (info.kind == BPF_LINK_TYPE_XDP).then_some(info.ifindex)
 }
