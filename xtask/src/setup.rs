@@ -340,8 +340,9 @@ fn debian_llvm() -> Result<u32> {
         cmd::output(&mut cmd).ok().and_then(|text| depended_llvm(&text))
     };
     let mut llvm = known();
-    if llvm.is_none() {
-        // A new machine has no package lists yet, and only root can fetch them.
+    if lists_are_old(llvm) {
+        // A new machine has no package lists, or those of the day its image was made. Only root can
+        // fetch new ones.
         apt_update()?;
         llvm = known();
     }
@@ -352,6 +353,12 @@ fn debian_llvm() -> Result<u32> {
              other road with `{NIGHTLY_COMMAND}`"
         )
     })
+}
+
+/// Whether the package lists may only be too old to know the compiler that is needed: they have
+/// none, or one whose LLVM no bpf-linker is built for.
+fn lists_are_old(llvm: Option<u32>) -> bool {
+    llvm.is_none_or(|llvm| !LINKER_LLVMS.contains(&llvm))
 }
 
 fn depended_llvm(depends: &str) -> Option<u32> {
@@ -479,6 +486,14 @@ mod tests {
                     Depends: libllvm22\n  Conflicts: <rustc>\n";
         assert_eq!(depended_llvm(text), Some(22));
         assert_eq!(depended_llvm("rustc-web\n  Depends: libc6\n"), None);
+    }
+
+    #[test]
+    fn lists_without_a_compiler_or_with_an_old_one_are_fetched_again() {
+        assert!(lists_are_old(None));
+        // What Debian 12's lists of May 2026 have.
+        assert!(lists_are_old(Some(19)));
+        assert!(!lists_are_old(Some(22)));
     }
 
     #[test]
