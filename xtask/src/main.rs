@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod ci;
 mod cmd;
+mod qemu;
 mod rig;
 mod run;
 mod setup;

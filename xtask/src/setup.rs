@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    cmd,
+    cmd, qemu,
     toolchain::{self, LINKER_LLVMS, LINKER_VERSION, NIGHTLY_COMMAND, Road, numbers},
 };
 
@@ -74,8 +74,7 @@ const TEST_TOOLS: [Tool; 9] = [
 /// How many of them the story needs: `ip`, `ping` and `traceroute`.
 const STORY_TOOLS: usize = 3;
 
-const VM_TOOLS: [Tool; 6] = [
-    tool("qemu-system-x86", "qemu-system-x86_64"),
+const VM_TOOLS: [Tool; 5] = [
     tool("busybox-static", "busybox"),
     tool("cpio", "cpio"),
     tool("gzip", "gzip"),
@@ -97,10 +96,16 @@ struct Lack {
     /// Why bpf-linker must be built, and for which LLVM.
     linker: Option<(String, u32)>,
     promtool: bool,
+    qemu: bool,
     bpffs: bool,
 }
 
 impl Lack {
+    /// Whether packages are to be fetched, be it to install or to unpack them.
+    fn needs_apt(&self) -> bool {
+        !self.packages.is_empty() || self.promtool || self.qemu
+    }
+
     fn nothing(&self) -> bool {
         *self == Self::default()
     }
@@ -142,11 +147,13 @@ pub(crate) fn ensure(want: Want) -> Result<Road> {
         return Ok(road);
     }
     // All that can fail without a try, before anything is changed.
-    if (!lack.packages.is_empty() || lack.promtool) && cmd::which("apt-get").is_none() {
+    if lack.needs_apt() && cmd::which("apt-get").is_none() {
+        let mut packages = lack.packages;
+        packages.extend(lack.promtool.then(|| "prometheus (promtool)".to_owned()));
+        packages.extend(lack.qemu.then(|| qemu::PACKAGE.to_owned()));
         bail!(
-            "not Debian, so install by hand what these Debian packages bring: {}{}",
-            words(&lack.packages),
-            if lack.promtool { " prometheus (promtool)" } else { "" }
+            "not Debian, so install by hand what these Debian packages bring: {}",
+            words(&packages)
         );
     }
     let root_needed = !lack.packages.is_empty() || lack.bpffs;
@@ -154,7 +161,7 @@ pub(crate) fn ensure(want: Want) -> Result<Road> {
         bail!("{}", needs_root(&lack, want));
     }
     announce(&lack);
-    if !lack.packages.is_empty() || lack.promtool {
+    if lack.needs_apt() {
         apt_update()?;
     }
     if !lack.packages.is_empty() {
@@ -165,6 +172,9 @@ pub(crate) fn ensure(want: Want) -> Result<Road> {
     }
     if lack.promtool {
         unpack_promtool()?;
+    }
+    if lack.qemu {
+        qemu::unpack()?;
     }
     if lack.bpffs {
         cmd::run(Command::new(MOUNT[0]).args(&MOUNT[1..]))?;
@@ -234,6 +244,7 @@ fn look(road: Road, want: Want) -> Result<Lack> {
     let tools = tests.chain(vm).filter(|tool| !present(tool.file));
     lack.packages.extend(tools.map(|tool| tool.package.to_owned()));
     lack.promtool = want.tests && promtool().is_none();
+    lack.qemu = want.vm && qemu::command().is_none();
     lack.bpffs = want.bpffs && !bpffs_mounted(&fs::read_to_string("/proc/mounts")?);
     Ok(lack)
 }
@@ -249,7 +260,8 @@ fn bpffs_mounted(mounts: &str) -> bool {
     })
 }
 
-/// The folder with promtool, where it isn't in `PATH` by itself, for the `PATH` of the tests.
+/// Where that is which is unpacked and not installed. promtool lies in it directly, for the `PATH`
+/// of the tests.
 pub(crate) fn tools_dir() -> PathBuf {
     cmd::root().join("target/tools")
 }
@@ -286,6 +298,12 @@ fn listed(lack: &Lack) -> Vec<String> {
     }
     if lack.promtool {
         list.push("unpack promtool of Debian's prometheus to target/tools".into());
+    }
+    if lack.qemu {
+        list.push(format!(
+            "unpack Debian's {}, and what it needs and lacks here, to target/tools/qemu",
+            qemu::PACKAGE
+        ));
     }
     if lack.bpffs {
         list.push(format!("mount bpffs at {BPFFS}"));
@@ -383,13 +401,20 @@ pub(crate) fn apt_update() -> Result<()> {
     cmd::output(apt().arg("update")).map(drop)
 }
 
+fn install<'a>(packages: impl IntoIterator<Item = &'a str>, flag: &str) -> Command {
+    let mut cmd = apt();
+    cmd.args(["install", "--no-install-recommends", flag]).args(packages);
+    cmd
+}
+
+/// What apt would do to install these packages, in its own words.
+pub(crate) fn apt_plan<'a>(packages: impl IntoIterator<Item = &'a str>) -> Result<String> {
+    cmd::output(&mut install(packages, "--simulate"))
+}
+
 fn apt_install(packages: &BTreeSet<String>) -> Result<()> {
-    let install = |flag: &str| {
-        let mut cmd = apt();
-        cmd.args(["install", "--no-install-recommends", flag]).args(packages);
-        cmd
-    };
-    let plan = cmd::output(&mut install("--simulate"))?;
+    let names = || packages.iter().map(String::as_str);
+    let plan = apt_plan(names())?;
     let removed = removals(&plan);
     if !removed.is_empty() {
         bail!(
@@ -400,7 +425,7 @@ fn apt_install(packages: &BTreeSet<String>) -> Result<()> {
         );
     }
     // The plan may have changed since; apt is told to stop rather than to remove.
-    cmd::run(install("--yes").arg("--no-remove"))
+    cmd::run(install(names(), "--yes").arg("--no-remove"))
 }
 
 /// The packages that apt's simulation would remove.
@@ -427,17 +452,22 @@ fn install_linker(road: Road, llvm: u32) -> Result<()> {
     cmd::run(&mut cmd)
 }
 
-/// Downloads a package and unpacks it into a folder, without installing it.
-pub(crate) fn apt_download(package: &str, folder: &Path) -> Result<()> {
+/// Downloads packages and unpacks them into one folder, without installing them.
+pub(crate) fn apt_download(packages: &[&str], folder: &Path) -> Result<()> {
     // Downloads are made by a user of apt's own, who can't write here.
     let user = ["-o", "APT::Sandbox::User=root"];
-    cmd::output(apt().args(user).args(["download", package]).current_dir(folder))?;
-    let deb = fs::read_dir(folder)?
+    cmd::output(apt().args(user).arg("download").args(packages).current_dir(folder))?;
+    let debs: Vec<_> = fs::read_dir(folder)?
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .with_context(|| format!("apt-get downloaded no {package}"))?;
-    cmd::run(Command::new("dpkg").arg("-x").arg(&deb).arg(folder))?;
-    fs::remove_file(deb)?;
+        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .collect();
+    if debs.len() != packages.len() {
+        bail!("apt-get downloaded {} of the packages {}", debs.len(), packages.join(" "));
+    }
+    for deb in debs {
+        cmd::run(Command::new("dpkg").arg("-x").arg(&deb).arg(folder))?;
+        fs::remove_file(deb)?;
+    }
     Ok(())
 }
 
@@ -446,7 +476,7 @@ fn unpack_promtool() -> Result<()> {
     let folder = tools_dir();
     let work = folder.join("prometheus");
     fs::create_dir_all(&work)?;
-    apt_download("prometheus", &work)?;
+    apt_download(&["prometheus"], &work)?;
     fs::rename(work.join("usr/bin/promtool"), folder.join("promtool"))
         .context("Debian's prometheus has no promtool")?;
     fs::remove_dir_all(&work)?;
@@ -508,6 +538,7 @@ mod tests {
             packages: BTreeSet::from(["rustc-web".into(), "llvm-22-dev".into()]),
             linker: Some(("not installed".into(), 22)),
             promtool: true,
+            qemu: true,
             bpffs: true,
         };
         assert_eq!(
@@ -516,6 +547,8 @@ mod tests {
                 "install Debian packages: llvm-22-dev rustc-web",
                 "install bpf-linker 0.13.0 for LLVM 22 from crates.io (not installed)",
                 "unpack promtool of Debian's prometheus to target/tools",
+                "unpack Debian's qemu-system-x86, and what it needs and lacks here, to \
+                 target/tools/qemu",
                 "mount bpffs at /sys/fs/bpf",
             ]
         );

@@ -21,7 +21,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::{
-    build, cmd,
+    build, cmd, qemu,
     setup::{self, Want},
     tally::Tally,
     test, toolchain,
@@ -213,7 +213,7 @@ fn fetch(series: &str) -> Result<PathBuf> {
     }
     fs::create_dir_all(&work)?;
     println!("vm: will download Debian package {package} to target/vm");
-    if let Err(error) = setup::apt_download(&package, &work) {
+    if let Err(error) = setup::apt_download(&[&package], &work) {
         // A list that is days old names a package that has been replaced since.
         if let Some(folder) = cached() {
             eprintln!("vm: {error:#}; taking {}", folder.display());
@@ -388,7 +388,7 @@ fn watch(
     log: &mut Log,
     name: &str,
 ) -> Result<()> {
-    let mut cmd = Command::new("qemu-system-x86_64");
+    let mut cmd = qemu::command().context("no qemu")?;
     cmd.args(["-M", "q35", "-cpu", "max", "-accel", "tcg", "-smp", "2", "-m", "1024"])
         .args(["-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot"])
         .arg("-kernel")
