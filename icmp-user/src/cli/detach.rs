@@ -1,7 +1,7 @@
 //! `detach`: takes the program off interfaces, and what is pinned for them with it.
 
-use super::{DONE, FAILED, Global, failure::Failure, output::say};
-use crate::datapath::{self, check_system};
+use super::{DONE, FAILED, Global, failure::Failure, output::say, status::changes_of_name};
+use crate::datapath::{self, Renamed, check_system};
 use std::{collections::HashSet, process::ExitCode};
 
 /// What to detach.
@@ -27,9 +27,15 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(DONE));
     }
     let mut code = DONE;
+    let (names, changes) = (pins.interfaces(), changes_of_name(&pins));
     for name in &args.iface {
-        match datapath::detach(&pins, name) {
-            Ok(()) => say(format_args!("{name}: detached")),
+        // What is pinned under this name comes before what only is called so by now.
+        let change = changes.iter().find(|r| r.new == *name && !names.contains(name));
+        match datapath::detach(&pins, change.map_or(name, |r| &r.old)) {
+            Ok(()) => match change {
+                Some(Renamed { old, .. }) => say(format_args!("{name}, formerly {old}: detached")),
+                None => say(format_args!("{name}: detached")),
+            },
             Err(error) => {
                 say(format_args!("{error}"));
                 code = FAILED;

@@ -1,8 +1,8 @@
 //! `run`: attaches, looks after what it attached, serves metrics, and detaches at the end.
 //!
 //! The program filters by itself: this process may die at any time, and what is pinned goes on
-//! without it. While it lives it keeps the addresses of the machine up to date, and attaches again
-//! to interfaces that went away and came back.
+//! without it. While it lives it keeps the addresses of the machine up to date, attaches again to
+//! interfaces that went away and came back, and follows those that get another name.
 
 use super::{
     DONE, FAILED, Global,
@@ -105,7 +105,7 @@ async fn daemon(args: &Args, pins: PinDir) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    let code = end(&pins, &start, args.keep_attached);
+    let code = end(&pins, interfaces.names(), args.keep_attached);
     // Until here another run would have been refused.
     drop(claims);
     Ok(ExitCode::from(code))
@@ -137,9 +137,9 @@ fn summary(attached: &[Attached]) -> String {
     attached.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn end(pins: &PinDir, start: &start::Start, keep_attached: bool) -> u8 {
+fn end<'a>(pins: &PinDir, names: impl Iterator<Item = &'a str>, keep_attached: bool) -> u8 {
     let mut code = DONE;
-    for name in start.interfaces.iter().map(|i| &i.name) {
+    for name in names {
         if keep_attached {
             say(format_args!(
                 "{name}: stays attached and filters on; the next run takes it up, and `icmpgate \

@@ -1,11 +1,11 @@
 //! What `run` and `attach` have in common: everything that can be wrong is found before anything
 //! is attached, and what happened is said aloud.
 
-use super::{failure::Failure, output::say};
+use super::{failure::Failure, output::say, watch::say_renamed};
 use crate::{
     datapath::{
-        AttachMode, Attached, Interface, LocalAddress, Lock, Maps, PinDir, attach, check_system,
-        local_addresses, text,
+        self, AttachMode, Attached, Interface, LocalAddress, Lock, Maps, PinDir, Renamed, attach,
+        check_system, follow, local_addresses, renamed, text,
     },
     policy::{self, CheckedPolicy, Compiled, Profile, inert_note},
 };
@@ -58,6 +58,8 @@ pub struct Start {
     pub mode: AttachMode,
     policy: CheckedPolicy,
     local: Vec<LocalAddress>,
+    /// Every interface of this network namespace.
+    present: Vec<Interface>,
 }
 
 /// What came of it.
@@ -93,11 +95,13 @@ impl Start {
             return Err(Failure::Several(errors).into());
         }
         let local = local_addresses().await?;
-        Ok(Self { interfaces, mode: args.mode.into(), policy, local })
+        let present = datapath::interfaces().await?;
+        Ok(Self { interfaces, mode: args.mode.into(), policy, local, present })
     }
 
     /// Attaches to all, or to none, and says how it went.
     pub fn attach(&self, pins: &PinDir, claim: bool) -> anyhow::Result<Started> {
+        self.follow_names(pins)?;
         let present: HashSet<String> = pins.interfaces().into_iter().collect();
         let names = || self.interfaces.iter().map(|i| i.name.as_str());
         let mut claims = Vec::new();
@@ -128,6 +132,38 @@ impl Start {
             say(format_args!("note: the policy that was in force came from {file}"));
         }
         Ok(Started { attached, claims })
+    }
+
+    /// Moves what a former run pinned for interfaces to the names that they have by now: then what
+    /// is on them is seen to be ours, and no other interface is taken for one of them.
+    fn follow_names(&self, pins: &PinDir) -> anyhow::Result<()> {
+        let is_meant = |change: &Renamed| {
+            self.interfaces.iter().any(|i| i.name == change.old || i.name == change.new)
+        };
+        loop {
+            let (mut moved, mut left) = (false, Vec::new());
+            for change in renamed(pins, &self.present) {
+                // Of what a daemon looks after, that one does it.
+                match pins.claim(&change.old).and_then(|_claim| follow(pins, &change)) {
+                    Ok(()) => {
+                        say_renamed(&change);
+                        moved = true;
+                    }
+                    Err(error) => left.push((is_meant(&change), error)),
+                }
+            }
+            // Where one takes the name that another gives up, the other's turn comes first.
+            if moved {
+                continue;
+            }
+            for (meant, error) in left {
+                if meant {
+                    return Err(error.into());
+                }
+                say(format_args!("note: {error}"));
+            }
+            return Ok(());
+        }
     }
 
     fn say_policy(&self, compiled: &Compiled) {

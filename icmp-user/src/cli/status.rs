@@ -5,7 +5,7 @@ use super::{
     output::{Out, columns},
 };
 use crate::{
-    datapath::{Error, Maps, PinDir, check_system},
+    datapath::{Error, Maps, PinDir, Renamed, check_system, interfaces, renamed},
     observe::{PolicyState, Snapshot},
 };
 use serde::Serialize;
@@ -35,6 +35,8 @@ struct Status {
 #[derive(Serialize)]
 struct Interface {
     interface: String,
+    /// The name that it has by now, where that is another.
+    called: Option<String>,
     mode: &'static str,
     /// Whether an `icmpgate run` looks after it.
     daemon: bool,
@@ -65,6 +67,13 @@ pub fn read(pins: &PinDir) -> Result<Snapshot, Error> {
     Snapshot::read(pins).map_err(or_privilege)
 }
 
+/// The interfaces that have another name by now than they are pinned under. Where the machine's can't
+/// be asked for, the names that are pinned are all that is known.
+pub fn changes_of_name(pins: &PinDir) -> Vec<Renamed> {
+    let present = super::block_on(async { Ok(interfaces().await?) }).unwrap_or_default();
+    renamed(pins, &present)
+}
+
 fn or_privilege(error: Error) -> Error {
     match check_system() {
         Err(lacks) => lacks,
@@ -75,7 +84,8 @@ fn or_privilege(error: Error) -> Error {
 /// Shows it.
 pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCode> {
     let pins = global.pins();
-    let status = Status::of(&pins, read(&pins)?);
+    let snapshot = read(&pins)?;
+    let status = Status::of(&pins, snapshot, &changes_of_name(&pins));
     if args.json {
         out.json(&status)?;
     } else {
@@ -85,11 +95,12 @@ pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCo
 }
 
 impl Status {
-    fn of(pins: &PinDir, snapshot: Snapshot) -> Self {
+    fn of(pins: &PinDir, snapshot: Snapshot, renamed: &[Renamed]) -> Self {
         let interfaces = snapshot.interfaces.iter().map(|i| {
             let counts = || i.counters.iter().map(|c| c.count).chain([i.overflow]);
             Interface {
                 interface: i.name.clone(),
+                called: renamed.iter().find(|r| r.old == i.name).map(|r| r.new.clone()),
                 mode: i.level.label(),
                 daemon: pins.is_claimed(&i.name),
                 counters_used: i.used,
@@ -134,6 +145,15 @@ impl Status {
             }))
             .collect();
         columns(out, [false, false, false, true, true, true], &rows)?;
+        for Interface { interface: old, called, .. } in &self.interfaces {
+            if let Some(new) = called {
+                writeln!(
+                    out,
+                    "{old} is called {new} now, and is filtered; `icmpgate run --iface {new}` takes \
+                     it up under that name, `icmpgate detach --iface {old}` frees it"
+                )?;
+            }
+        }
         for error in &self.errors {
             writeln!(out, "not readable: {error}")?;
         }

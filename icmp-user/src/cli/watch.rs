@@ -1,13 +1,13 @@
 //! What a run keeps up with while the machine changes under it: its addresses, and interfaces that
-//! go away and come back.
+//! go away and come back, or get another name.
 
 use super::{
     output::say,
     start::{say_attached, say_too_many_local},
 };
 use crate::datapath::{
-    self, AttachMode, Error, Interface, KernelLog, Maps, PinDir, attached_index, local_addresses,
-    reattach, watch_addresses,
+    self, AttachMode, Error, Interface, KernelLog, Maps, PinDir, Renamed, attached_index, follow,
+    local_addresses, name_of, reattach, renamed, watch_addresses,
 };
 use icmp_common::abi::name;
 use std::time::Duration;
@@ -107,6 +107,8 @@ pub struct Interfaces {
 struct Watched {
     name: String,
     state: State,
+    /// The last thing that was said of its other name, so that it is said once.
+    said: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +123,8 @@ enum State {
 impl Interfaces {
     /// Looks after these, which have just been attached.
     pub fn new(pins: PinDir, interfaces: &[Interface], mode: AttachMode) -> Self {
-        let watched = |i: &Interface| Watched { name: i.name.clone(), state: State::Attached };
+        let watched =
+            |i: &Interface| Watched { name: i.name.clone(), state: State::Attached, said: None };
         Self { pins, mode, watched: interfaces.iter().map(watched).collect(), logs: Vec::new() }
     }
 
@@ -135,20 +138,30 @@ impl Interfaces {
         self.watched.iter().all(|w| w.state == State::Detached)
     }
 
+    /// Those that are left to look after, under the names that they have here.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let left = self.watched.iter().filter(|w| w.state != State::Detached);
+        left.map(|w| w.name.as_str())
+    }
+
     /// Looks at each, says what changed, and attaches again where one came back.
     pub async fn look(&mut self) {
         for line in self.logs.iter_mut().flat_map(KernelLog::take) {
             say(format_args!("the kernel program says: {line}"));
         }
-        let mut gone = false;
+        let (mut gone, mut other_name) = (false, false);
         for watched in self.watched.iter_mut().filter(|w| w.state != State::Detached) {
-            let Watched { name, state } = watched;
-            match seen(&self.pins, name) {
+            let Watched { name, state, .. } = watched;
+            let seen = seen(&self.pins, name);
+            if let Seen::Attached(index) = seen {
+                other_name |= name_of(index).is_some_and(|now| now != *name);
+            }
+            match seen {
                 Seen::Unpinned => {
                     say(format_args!("{name}: detached by another command; it is left so"));
                     *state = State::Detached;
                 }
-                Seen::Attached if *state != State::Attached => {
+                Seen::Attached(_) if *state != State::Attached => {
                     say(format_args!("{name}: attached again by another command"));
                     *state = State::Attached;
                 }
@@ -162,22 +175,64 @@ impl Interfaces {
                     }
                     gone = true;
                 }
-                Seen::Attached | Seen::Unknown => {}
+                Seen::Attached(_) | Seen::Unknown => {}
             }
         }
+        if !(gone || other_name) {
+            return;
+        }
+        // Where the kernel can't be asked now, it is a second later.
+        let Ok(present) = datapath::interfaces().await else { return };
+        if other_name {
+            // Where one takes the name that another gives up, the other's turn comes first.
+            while self.follow_names(&present, false).await {}
+            self.follow_names(&present, true).await;
+        }
         if gone {
-            self.bring_back().await;
+            self.bring_back(&present).await;
         }
     }
 
-    async fn bring_back(&mut self) {
-        // Where the kernel can't be asked now, it is a second later.
-        let Ok(present) = datapath::interfaces().await else { return };
+    /// Moves what is pinned of interfaces that have another name to that; whether any was. Why one
+    /// can't be is only said at the last attempt.
+    async fn follow_names(&mut self, present: &[Interface], last: bool) -> bool {
+        let mut moved = false;
+        for change in renamed(&self.pins, present) {
+            // What another process attached here is looked after by that, or by nobody.
+            let is = |w: &&mut Watched| w.name == change.old && w.state != State::Detached;
+            let Some(watched) = self.watched.iter_mut().find(is) else { continue };
+            let (pins, moving) = (self.pins.clone(), change.clone());
+            match blocking(move || follow(&pins, &moving)).await {
+                Ok(()) => {
+                    say_renamed(&change);
+                    say(format_args!(
+                        "nothing filters another {0} from now on; rules that name {0} or {1} hold \
+                         as they did until the next `icmpgate apply`",
+                        change.old, change.new
+                    ));
+                    (watched.name, watched.said) = (change.new, None);
+                    moved = true;
+                }
+                Err(error) if last => {
+                    let text = error.to_string();
+                    if watched.said.as_deref() != Some(&text) {
+                        say(format_args!("{text}; until then it goes on as {}", change.old));
+                        watched.said = Some(text);
+                    }
+                }
+                Err(_) => {}
+            }
+        }
+        moved
+    }
+
+    async fn bring_back(&mut self, present: &[Interface]) {
+        let renamed = renamed(&self.pins, present);
         for watched in &mut self.watched {
             let (name, State::Gone(said)) = (&watched.name, &mut watched.state) else { continue };
-            let Some(interface) = present.iter().find(|i| i.name == *name).cloned() else {
-                continue;
-            };
+            // One that is ours under another name is not the one that went away.
+            let is = |i: &&Interface| i.name == *name && renamed.iter().all(|r| r.new != *name);
+            let Some(interface) = present.iter().find(is).cloned() else { continue };
             let result = if interface.ethernet {
                 let (pins, mode) = (self.pins.clone(), self.mode);
                 blocking(move || reattach(&pins, &interface, mode)).await
@@ -202,9 +257,17 @@ impl Interfaces {
     }
 }
 
+/// That what is pinned for an interface was moved to the name that it has.
+pub fn say_renamed(Renamed { old, new, .. }: &Renamed) {
+    say(format_args!(
+        "{old} is called {new} now: it is filtered on under that name, and its counters go on"
+    ));
+}
+
 /// What can be seen of an interface from its pins.
 enum Seen {
-    Attached,
+    /// Its program is on the interface of this index.
+    Attached(u32),
     Gone,
     /// Nothing is pinned for it.
     Unpinned,
@@ -217,7 +280,7 @@ fn seen(pins: &PinDir, interface: &str) -> Seen {
     // own want for a change.
     match attached_index(pins, interface) {
         Some(0) => Seen::Gone,
-        Some(_) => Seen::Attached,
+        Some(index) => Seen::Attached(index),
         None if pins.link(interface).exists() => Seen::Unknown,
         None if pins.interface_map(interface, name::COUNTERS).exists() => Seen::Gone,
         None => Seen::Unpinned,

@@ -177,7 +177,7 @@ fn is_ours(pins: &PinDir, interface: &str, id: u32) -> bool {
 }
 
 /// The number of the program that is pinned for an interface.
-fn pinned_program_id(pins: &PinDir, interface: &str) -> Option<u32> {
+pub(super) fn pinned_program_id(pins: &PinDir, interface: &str) -> Option<u32> {
     aya::programs::ProgramInfo::from_pin(pins.program(interface)).ok().map(|info| info.id())
 }
 

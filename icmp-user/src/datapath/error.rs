@@ -96,6 +96,16 @@ pub enum Error {
         /// The pin directory.
         path: PathBuf,
     },
+    /// The interface has a name under which another is pinned.
+    #[error("{old} is called {new} now, and {} has something pinned for a {new} already; free one of them with `icmpgate detach --iface {new}` or `icmpgate detach --iface {old}`", path.display())]
+    NameTaken {
+        /// The name that it is pinned under.
+        old: String,
+        /// The name that it has.
+        new: String,
+        /// The pin directory.
+        path: PathBuf,
+    },
     /// A daemon looks after the interface.
     #[error("another `icmpgate run` looks after {name} in {}; stop that one first, or use `icmpgate apply` to change its policy", path.display())]
     Claimed {

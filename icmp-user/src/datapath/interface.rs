@@ -96,6 +96,12 @@ pub async fn interfaces() -> Result<Vec<Interface>, Error> {
     Ok(found)
 }
 
+/// The name that the interface of this index has in this network namespace, if it is in it.
+#[must_use]
+pub fn name_of(index: u32) -> Option<String> {
+    nix::net::if_::if_indextoname(index).ok()?.into_string().ok()
+}
+
 impl Interface {
     /// The interface of this name, if it can be attached to.
     ///

@@ -148,6 +148,20 @@ impl Maps {
         Ok(self.interfaces.set(id, Value(interface), 0)?)
     }
 
+    /// Gives the entry of an interface another name; its stable index stays. An entry that has that
+    /// name, of an interface that was detached, gets the old one in exchange: indices are few.
+    pub(super) fn rename_interface(&mut self, old: &str, new: &str) -> Result<(), Error> {
+        let known = self.interfaces()?;
+        let of = |name: &str| known.iter().find(|(_, n, _)| n == name);
+        // Where it has none, it was given the new name before.
+        let Some((id, _, entry)) = of(old) else { return Ok(()) };
+        self.set_interface(*id, new, entry.ifindex, entry.mode)?;
+        if let Some((other, ..)) = of(new) {
+            self.set_interface(*other, old, 0, abi::attach_mode::DETACHED)?;
+        }
+        Ok(())
+    }
+
     /// Puts a policy in force: every packet sees the old one or the new one, whole.
     ///
     /// Everything that the new table refers to is written first; the last step is one store of one

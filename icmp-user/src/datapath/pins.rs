@@ -174,6 +174,13 @@ impl PinDir {
         names
     }
 
+    /// Gives the folder of an interface another name. Who has a claim on it keeps it.
+    pub(super) fn rename_interface(&self, old: &str, new: &str) -> Result<(), Error> {
+        let (old, new) = (self.interface(old), self.interface(new));
+        let tried = format!("renaming {} to {}", old.display(), new.display());
+        fs::rename(old, new).map_err(Error::io(tried))
+    }
+
     /// Removes the folder of an interface and what is pinned in it.
     pub(super) fn remove_interface(&self, interface: &str) -> Result<(), Error> {
         remove(&self.interface(interface))

@@ -254,3 +254,176 @@ fn what_is_not_ours_passes_and_is_counted_apart() {
     assert_counted(&stats, &["gate0 icmpv4: 0"]);
     daemon.stop();
 }
+
+/// Gives the protected interface another name. Its addresses of IPv4 outlive its being down.
+fn rename(site: &Site, old: &str, new: &str) {
+    site.pair.host.ip(&format!("link set {old} down"));
+    site.pair.host.ip(&format!("link set {old} name {new}"));
+    site.pair.host.ip(&format!("link set {new} up"));
+}
+
+/// The interfaces as `status` has them, each with whether a daemon looks after it.
+fn interfaces(site: &Site) -> Vec<(String, bool)> {
+    let status = site.json("status");
+    let all = status["interfaces"].as_array().expect("a list").iter();
+    all.map(|i| (i["interface"].as_str().expect("a name").to_owned(), i["daemon"] == true))
+        .collect()
+}
+
+/// A cable more, with both ends in the protected namespace.
+fn plug_more(site: &Site, name: &str) {
+    site.pair.host.ip(&format!("link add {name} type veth peer name back-{name}"));
+    site.pair.host.ip(&format!("link set {name} up"));
+    site.pair.host.ip(&format!("link set back-{name} up"));
+}
+
+#[test]
+fn an_interface_that_gets_another_name_is_filtered_and_shown_under_that() {
+    let site = Site::new();
+    let rules = r#"
+        [[rule]]
+        name = "no-ping-there"
+        interface = "gate0"
+        family = "icmpv4"
+        type = 8
+        action = "drop"
+        "#;
+    let file = site.file("policy.toml", host(rules));
+    let daemon = site.start(&format!("--policy {file}"));
+    assert_eq!(ping(&site, 2), Some(1));
+    rename(&site, HOST_IF, "wan0");
+    daemon.hear("gate0 is called wan0 now: it is filtered on under that name");
+    daemon.hear("rules that name gate0 or wan0 hold as they did until the next `icmpgate apply`");
+    assert_eq!(interfaces(&site), [("wan0".to_owned(), true)]);
+    assert_eq!(site.json("status")["interfaces"][0]["mode"], "native");
+    assert_counted(&site.stats(), &["wan0 icmpv4 8/0 drop denied: 2", "gate0: 0"]);
+    // The rule holds for the interface until rules are read again.
+    assert_eq!(ping(&site, 3), Some(1));
+    assert_counted(&site.stats(), &["wan0 icmpv4 8/0 drop denied: 5"]);
+    site.done(&format!("apply {file}"));
+    assert_eq!(ping(&site, 1), Some(0));
+    assert!(site.done("stats --prometheus").contains("iface=\"wan0\""));
+    // Another one under the old name has nothing to do with it.
+    plug_more(&site, HOST_IF);
+    assert_eq!(interfaces(&site), [("wan0".to_owned(), true)]);
+    assert_eq!(site.attached(), ["wan0"]);
+    // Where it goes away and comes back, it is that name that counts.
+    site.pair.host.ip("link del wan0");
+    daemon.hear("wan0 went away; its counters are kept");
+    plug_more(&site, "wan0");
+    daemon.hear("wan0: attached in the driver (native); its counters go on");
+    assert_counted(&site.stats(), &["wan0 icmpv4 8/0 drop denied: 5"]);
+    daemon.stop();
+}
+
+#[test]
+fn a_name_that_is_taken_here_is_left_and_two_that_move_up_both_move() {
+    let site = Site::new();
+    plug_more(&site, "gate1");
+    let daemon = site.start_on(&format!("--iface {HOST_IF} --iface gate1"));
+    // Each in the place of the next, between two looks or not.
+    rename(&site, "gate1", "gate2");
+    rename(&site, HOST_IF, "gate1");
+    daemon.hear("gate0 is called gate1 now");
+    let both = [("gate1".to_owned(), true), ("gate2".to_owned(), true)];
+    assert_eq!(interfaces(&site), both);
+    // What is kept for one that is gone is not given up for another.
+    site.pair.host.ip("link del gate2");
+    daemon.hear("gate2 went away");
+    rename(&site, "gate1", "gate2");
+    daemon.hear("gate1 is called gate2 now, and ");
+    assert_eq!(interfaces(&site), both);
+    assert!(!daemon.has_said("can't be attached"), "{}", daemon.said());
+    // Until it is freed by hand.
+    site.done("detach --iface gate2");
+    let moved = || interfaces(&site) == [("gate2".to_owned(), true)];
+    assert!(eventually(PATIENCE, moved), "{}", daemon.said());
+    daemon.stop();
+}
+
+#[test]
+fn a_name_that_changed_while_nobody_looked_is_shown_and_taken_up() {
+    let site = Site::new();
+    let file = site.file("policy.toml", host(DROP_PING));
+    for command in ["run", "attach"] {
+        site.start(&format!("--policy {file}")).kill();
+        assert_eq!(ping(&site, 2), Some(1));
+        rename(&site, HOST_IF, "wan0");
+        let interface = site.json("status")["interfaces"][0].clone();
+        assert_eq!([&interface["interface"], &interface["called"]], ["gate0", "wan0"]);
+        let shown = site.done("status");
+        assert!(shown.contains("gate0 is called wan0 now, and is filtered"), "{shown}");
+        // In another namespace, that index is of another interface or of none.
+        let mut elsewhere = site.command_in(&site.pair.peer, "status --json");
+        let elsewhere = finish(&mut elsewhere, PATIENCE).stdout;
+        let elsewhere: serde_json::Value = serde_json::from_slice(&elsewhere).expect("JSON");
+        assert_eq!(elsewhere["interfaces"][0]["called"], json!(null));
+
+        // With another one under the old name, which is not taken for it.
+        plug_more(&site, HOST_IF);
+        let words = format!("--iface wan0 --policy {file}");
+        let taken = "wan0: taken up as a former run left it, in the driver (native)";
+        if command == "run" {
+            let daemon = site.start_on(&words);
+            daemon.hear("gate0 is called wan0 now");
+            daemon.hear(taken);
+            daemon.kill();
+        } else {
+            let output = site.icmpgate(&format!("attach {words}"));
+            assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+            assert!(said(&output).contains(taken), "{}", said(&output));
+        }
+        assert_eq!(interfaces(&site), [("wan0".to_owned(), false)]);
+        assert_eq!(site.json("status")["interfaces"][0]["called"], json!(null));
+        assert_eq!(ping(&site, 1), Some(1));
+        assert_counted(&site.stats(), &["wan0 icmpv4 8/0 drop denied: 3", "gate0: 0"]);
+        site.done("detach --iface wan0");
+        site.assert_nothing_left();
+        site.pair.host.ip(&format!("link del {HOST_IF}"));
+        rename(&site, "wan0", HOST_IF);
+    }
+}
+
+#[test]
+fn an_interface_under_the_name_of_one_that_was_renamed_is_attached_beside_it() {
+    let site = Site::new();
+    let file = site.file("policy.toml", host(DROP_PING));
+    site.start(&format!("--policy {file}")).kill();
+    rename(&site, HOST_IF, "wan0");
+    plug_more(&site, HOST_IF);
+    let daemon = site.start(&format!("--policy {file}"));
+    daemon.hear("gate0 is called wan0 now");
+    daemon.hear("gate0: attached in the driver (native)");
+    assert_eq!(interfaces(&site), [(HOST_IF.to_owned(), true), ("wan0".to_owned(), false)]);
+    assert_eq!(site.attached().len(), 2, "{:?}", site.attached());
+    assert_eq!(ping(&site, 2), Some(1));
+    assert_counted(&site.stats(), &["wan0 icmpv4 8/0 drop denied: 2"]);
+    site.done("detach --iface wan0");
+    daemon.stop();
+}
+
+#[test]
+fn names_that_moved_up_are_told_apart_by_whoever_comes_next() {
+    let site = Site::new();
+    plug_more(&site, "gate1");
+    let file = site.file("policy.toml", host(DROP_PING));
+    site.start_on(&format!("--iface {HOST_IF} --iface gate1 --policy {file}")).kill();
+    assert_eq!(ping(&site, 2), Some(1));
+    rename(&site, "gate1", "gate2");
+    rename(&site, HOST_IF, "gate1");
+    // Under the name that another is pinned under.
+    let daemon = site.start_on(&format!("--iface gate1 --iface gate2 --policy {file}"));
+    daemon.hear("gate1: taken up as a former run left it");
+    daemon.hear("gate2: taken up as a former run left it");
+    let both = [("gate1".to_owned(), true), ("gate2".to_owned(), true)];
+    assert_eq!(interfaces(&site), both);
+    assert_eq!(ping(&site, 1), Some(1));
+    assert_counted(&site.stats(), &["gate1 icmpv4 8/0 drop denied: 3", "gate2 icmpv4: 0"]);
+    daemon.kill();
+    // Freed by the name that it has, where nothing is pinned under that.
+    rename(&site, "gate2", "lan0");
+    let output = site.icmpgate("detach --iface lan0");
+    assert_eq!(said(&output), "icmpgate: lan0, formerly gate2: detached\n");
+    site.done("detach --iface gate1");
+    site.assert_nothing_left();
+}
