@@ -6,8 +6,8 @@ use super::{
     output::{Out, say},
 };
 use crate::policy::{
-    self, CheckMode, CheckedPolicy, CompileContext, Compiled, PolicyErrors, TableLine, inert_note,
-    load, render,
+    self, CheckMode, CheckedPolicy, CompileContext, Compiled, PolicyErrors, TableLine, Warning,
+    inert_note, load, render, warnings,
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, io::Write, path::PathBuf, process::ExitCode};
@@ -28,6 +28,8 @@ struct Report {
     file: String,
     holds: bool,
     mistakes: Vec<Mistake>,
+    /// What holds and yet hardly does what was meant.
+    warnings: Vec<Warning>,
     #[serde(flatten)]
     policy: Option<Summary>,
 }
@@ -84,15 +86,22 @@ pub fn run(args: &Args, out: &mut Out) -> anyhow::Result<ExitCode> {
     if let Some(note) = inert_note(&policy.inert) {
         say(format_args!("note: {note}"));
     }
+    for Warning { line, message, .. } in warnings(&policy) {
+        say(format_args!("warning: {file}:{line}: {message}"));
+    }
     say(format_args!("{file} holds"));
     Ok(ExitCode::from(DONE))
 }
 
 fn report(file: String, result: &anyhow::Result<(CheckedPolicy, Compiled)>) -> Report {
     match result {
-        Ok((policy, _)) => {
-            Report { file, holds: true, mistakes: Vec::new(), policy: Some(Summary::of(policy)) }
-        }
+        Ok((policy, _)) => Report {
+            file,
+            holds: true,
+            mistakes: Vec::new(),
+            warnings: warnings(policy),
+            policy: Some(Summary::of(policy)),
+        },
         Err(error) => {
             let mistakes = match error.downcast_ref::<PolicyErrors>() {
                 Some(errors) => errors.iter().map(mistake).collect(),
@@ -102,7 +111,7 @@ fn report(file: String, result: &anyhow::Result<(CheckedPolicy, Compiled)>) -> R
                     vec![Mistake { line: None, column: None, message, expected: None }]
                 }
             };
-            Report { file, holds: false, mistakes, policy: None }
+            Report { file, holds: false, mistakes, warnings: Vec::new(), policy: None }
         }
     }
 }

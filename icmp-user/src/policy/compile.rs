@@ -201,7 +201,7 @@ impl CheckedPolicy {
     }
 
     /// The zones that rules name, by the family of address for which they do.
-    fn compile_zones(&self, rules: &[&Rule]) -> ZoneSets {
+    pub(super) fn compile_zones(&self, rules: &[&Rule]) -> ZoneSets {
         let mut used = [vec![false; self.zones.len()], vec![false; self.zones.len()]];
         for pattern in rules.iter().map(|r| &r.pattern) {
             if let Some(zone) = pattern.zone {

@@ -173,6 +173,11 @@ impl<'r> Decider<'r> {
             .map_or(RULE_NONE, |(_, number)| number)
     }
 
+    /// The rule of each context in a row, as the position that it was given at.
+    pub fn decisions(&self, row: u16) -> &[u16] {
+        self.rows.get(usize::from(row)).map_or(&[], Vec::as_slice)
+    }
+
     /// How large the table is: contexts and rows.
     pub fn dimensions(&self) -> (&Dimensions, usize) {
         (&self.dimensions, self.rows.len())

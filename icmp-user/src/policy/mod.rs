@@ -32,6 +32,7 @@ mod source;
 mod syntax;
 mod table;
 mod values;
+mod warn;
 mod zone;
 
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use profile::{Profile, profile};
 pub use source::MAX_FILE;
 pub use table::{Difference, TableLine, diff, render};
 pub use values::{Values, ValuesItem};
+pub use warn::{Warning, warnings};
 
 use std::path::Path;
 

@@ -4,3 +4,4 @@ mod mistakes;
 mod oracle;
 mod profiles;
 mod table;
+mod warn;

@@ -1,0 +1,90 @@
+//! What holds and is worth a second look.
+
+use crate::policy::{Profile, from_str, profile, warnings};
+
+/// No warning.
+const NONE: [&str; 0] = [];
+
+/// The warnings about these rules on the profile `host`, each with its line.
+fn of(rules: &str) -> Vec<String> {
+    let policy = from_str("p", &format!("profile = \"host\"\n{rules}")).unwrap();
+    warnings(&policy).into_iter().map(|w| format!("{}: {}", w.line, w.message)).collect()
+}
+
+fn rule(name: &str, rest: &str) -> String {
+    format!("[[rule]]\nname = \"{name}\"\n{rest}\n")
+}
+
+#[test]
+fn a_code_that_receivers_ignore_is_never_met() {
+    let warned = |types: &str, codes: &str| {
+        let what =
+            format!("family = \"icmpv6\"\ntype = {types}\ncode = {codes}\naction = \"drop\"");
+        of(&rule("a", &what))
+    };
+    assert_eq!(
+        warned("2", "1"),
+        [
+            "2: rule `a` never matches: receivers ignore the code of type 2 (packet-too-big), so each \
+          is taken as 0"
+        ]
+    );
+    assert_eq!(warned("143", "[3, \"5-9\"]").len(), 1);
+    assert_eq!(
+        warned("[1, 130]", "3"),
+        ["2: rule `a` never matches type 130 (multicast-listener-query): receivers ignore the \
+          code, so each is taken as 0"]
+    );
+    // Code 0 stands for all of them, and other types have codes.
+    for (types, codes) in [("2", "0"), ("2", "[0, 1]"), ("1", "3"), ("129", "3")] {
+        assert_eq!(warned(types, codes), NONE, "{types}/{codes}");
+    }
+}
+
+#[test]
+fn a_rule_that_observes_in_place_of_a_drop_names_both() {
+    let observed = |name: &str, what: &str| {
+        rule(name, &format!("family = \"icmpv4\"\n{what}\naction = \"drop\"\nmode = \"observe\""))
+    };
+    assert_eq!(
+        of(&observed("a", "type = 4")),
+        ["2: rule `a` only observes, and takes the place of rule `icmpv4/source-quench` of the \
+          profile, which drops: what was dropped passes"]
+    );
+    let both = of(&observed("a", "type = [4, 13]"));
+    assert_eq!(both.len(), 1);
+    let names = "the place of rules `icmpv4/source-quench`, `icmpv4/timestamp` of the profile, \
+                 which drop: ";
+    assert!(both[0].contains(names), "{both:?}");
+    // Only somewhere is enough.
+    let zone = "[zones]\nlan = [\"10.0.0.0/8\"]\n";
+    assert_eq!(of(&format!("{zone}{}", observed("a", "type = 4\nzone = \"lan\""))).len(), 1);
+    assert_eq!(of(&observed("a", "type = 4\ninterface = \"eth0\"")).len(), 1);
+    assert_eq!(of(&observed("a", "")).len(), 1);
+}
+
+#[test]
+fn a_rule_that_observes_what_passed_anyway_is_no_wonder() {
+    let observed = rule(
+        "a",
+        "family = \"icmpv4\"\ntype = \"echo-reply\"\naction = \"drop\"\nmode = \"observe\"",
+    );
+    assert_eq!(of(&observed), NONE);
+    // A pass is a pass, whatever its mode; another rule of the operator's decides before the
+    // profile; enforced, it drops; and where nothing is enforced, nothing is let through by it.
+    let four = "family = \"icmpv4\"\ntype = 4\n";
+    assert_eq!(of(&rule("a", &format!("{four}action = \"pass\"\nmode = \"observe\""))), NONE);
+    let more = format!("{four}code = 0\naction = \"drop\"\nmode = \"observe\"");
+    let own = [rule("a", &more), rule("b", &format!("{four}action = \"pass\""))].concat();
+    assert_eq!(of(&own), NONE);
+    assert_eq!(of(&rule("a", &format!("{four}action = \"drop\""))), NONE);
+    let all = rule("a", &format!("{four}action = \"drop\"\nmode = \"observe\""));
+    assert_eq!(of(&format!("mode = \"observe\"\n{all}")), NONE);
+}
+
+#[test]
+fn profiles_give_no_warnings() {
+    for name in Profile::ALL {
+        assert_eq!(warnings(&profile(name)), [], "{name:?}");
+    }
+}
