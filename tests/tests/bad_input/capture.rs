@@ -39,6 +39,33 @@ fn a_capture_that_is_cut_short_is_explained_up_to_there_and_the_place_named() {
 }
 
 #[test]
+fn a_record_that_claims_4_gib_is_one_line_behind_what_was_before_it() {
+    let site = Site::new();
+    let frame: Vec<u8> = Ipv4::default().icmp(echo(8)).into();
+    let mut octets = capture(&frame);
+    let place = octets.len();
+    for word in [1, 0, u32::MAX, u32::MAX] {
+        octets.extend(word.to_le_bytes());
+    }
+    octets.extend(&frame);
+    let file = site.file("claims.pcap", &octets);
+    for json in ["", " --json"] {
+        let output = site.icmpgate(&format!("explain{json} --pcap {file}"));
+        let line = format!(
+            "icmpgate: {file} is damaged: frame 2 at octet {place} claims 4294967295 octets"
+        );
+        assert!(said(&output).starts_with(&line), "{}", said(&output));
+        assert_eq!(said(&output).lines().count(), 1, "{}", said(&output));
+        assert_eq!(output.status.code(), Some(FAILED), "{}", said(&output));
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        let explained = if json.is_empty() { "     1  pass  " } else { "{\"frame\":1," };
+        assert!(shown.starts_with(explained), "{shown}");
+        assert_eq!(shown.contains("\n1 frame, policy host\n"), json.is_empty(), "{shown}");
+    }
+    site.assert_nothing_left();
+}
+
+#[test]
 fn what_is_no_capture_is_one_line() {
     let site = Site::new();
     for (name, content) in
