@@ -172,9 +172,19 @@ impl Gate {
         Self::load(interface, &policy(text))
     }
 
+    /// A new instance on one of several interfaces: on that with this stable index.
+    #[must_use]
+    pub fn among(interfaces: &[&str], index: u32, text: &str) -> Self {
+        Self::load_among(interfaces, index, &policy(text))
+    }
+
     fn load(interface: &str, policy: &CheckedPolicy) -> Self {
+        Self::load_among(&[interface], 0, policy)
+    }
+
+    fn load_among(interfaces: &[&str], index: u32, policy: &CheckedPolicy) -> Self {
         require_root();
-        let loaded = Instance::private_as(policy, true, interface);
+        let loaded = Instance::private_among(policy, true, interfaces, index);
         let (instance, compiled) = loaded.unwrap_or_else(|error| panic!("{error}"));
         let keys = compiled.class_keys.clone();
         Self { instance, compiled, keys, counted: BTreeMap::new() }

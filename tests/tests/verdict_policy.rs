@@ -169,6 +169,40 @@ fn rules_of_an_interface_are_of_that_one_only() {
     }
 }
 
+/// The table is found by the stable index, and a copy on index 0 can't tell it from none.
+#[test]
+fn a_rule_of_an_interface_holds_on_that_one_whatever_its_index() {
+    let text = r#"
+        profile = "host"
+        [[rule]]
+        name = "first"
+        interface = "eth0"
+        family = "icmpv4"
+        type = 8
+        action = "drop"
+        [[rule]]
+        name = "second"
+        interface = "eth1"
+        family = "icmpv4"
+        type = 8
+        action = "pass"
+        [[rule]]
+        name = "rest"
+        family = "icmpv4"
+        type = 8
+        action = "drop"
+    "#;
+    // The order of the names is not that of the indices.
+    let interfaces = ["eth2", "eth1", "eth0"];
+    let expected = ["drop denied by rest", "pass accepted by second", "drop denied by first"];
+    for (index, expected) in (0..).zip(expected) {
+        let mut gate = Gate::among(&interfaces, index, text);
+        let name = format!("index {index}");
+        check(&mut gate, [(name, ping("192.0.2.1"), format!("{ECHO} -> {expected}"))]);
+        assert!(gate.compiled().absent_interfaces.is_empty());
+    }
+}
+
 #[test]
 fn the_zone_with_the_longest_prefix_decides() {
     let mut gate = Gate::with(&policy(

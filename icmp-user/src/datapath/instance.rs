@@ -88,11 +88,25 @@ impl Instance {
         tracing: bool,
         interface: &str,
     ) -> Result<(Self, Compiled), Error> {
-        // A copy's maps are new, so its only interface has index 0.
-        let constants = Constants { interface_id: 0, tracing, tick: tick_units() };
+        Self::private_among(policy, tracing, &[interface], 0)
+    }
+
+    /// As [`Instance::private`], as the copy of one of several interfaces: of that which stands at
+    /// `index`, its stable index. An attached instance gives them out in the order of attaching.
+    ///
+    /// # Errors
+    /// As [`Instance::private`], and [`Error::TooManyInterfaces`].
+    pub fn private_among(
+        policy: &CheckedPolicy,
+        tracing: bool,
+        interfaces: &[&str],
+        index: u32,
+    ) -> Result<(Self, Compiled), Error> {
+        let constants = Constants { interface_id: index, tracing, tick: tick_units() };
         let mut ebpf = object::load(&Place::Private, constants)?;
         let mut maps = Maps::take(&mut ebpf)?;
-        maps.interface_id(interface)?;
+        // A copy's maps are new, so these are 0, 1 and on.
+        interfaces.iter().try_for_each(|name| maps.interface_id(name).map(drop))?;
         let compiled = maps.apply(policy)?;
         for program in Program::ALL {
             load_program(&mut ebpf, program.name())?;
