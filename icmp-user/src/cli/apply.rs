@@ -4,7 +4,7 @@ use super::{
     DONE, Global,
     output::Out,
     profiles::{Present, write_difference},
-    start::say_notes,
+    start::say_absent,
     status::open,
 };
 use crate::policy::{CheckedPolicy, Compiled, load};
@@ -43,7 +43,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCo
         )?,
     }
     out.flush()?;
-    say_notes(&policy, &compiled);
+    say_absent(&compiled);
     Ok(ExitCode::from(DONE))
 }
 

@@ -387,9 +387,6 @@ impl Summary {
         for name in &explainer.compiled.absent_interfaces {
             writeln!(out, "Rules that name the interface {name} did not apply; see --iface.")?;
         }
-        if let Some(note) = policy::inert_note(&explainer.policy.inert) {
-            writeln!(out, "{}{}.", note[..1].to_uppercase(), &note[1..])?;
-        }
         Ok(())
     }
 }

@@ -18,14 +18,15 @@ pub enum Failure {
     Several(Vec<datapath::Error>),
 }
 
-/// Says why a command failed, and returns its exit code.
-pub fn report(error: &anyhow::Error) -> ExitCode {
+/// Says why a command failed, and returns its exit code. Of one that `changes` something, it is worth
+/// saying that it didn't.
+pub fn report(error: &anyhow::Error, changes: bool) -> ExitCode {
     // A reader that has seen enough is no failure.
     if output::is_broken_pipe(error) {
         return ExitCode::from(DONE);
     }
     if let Some(errors) = error.downcast_ref::<PolicyErrors>() {
-        mistakes(errors);
+        mistakes(errors, changes);
         return ExitCode::from(WRONG);
     }
     match error.downcast_ref::<Failure>() {
@@ -53,7 +54,7 @@ fn code(error: &anyhow::Error) -> u8 {
 }
 
 /// Every mistake of a policy, as compilers show them, and a line that sums them up.
-fn mistakes(errors: &PolicyErrors) {
+fn mistakes(errors: &PolicyErrors, changes: bool) {
     let mut all = errors.iter();
     match (all.next(), all.next()) {
         // The file can't be read at all: that is one line.
@@ -62,10 +63,8 @@ fn mistakes(errors: &PolicyErrors) {
             output::plain(format_args!("{errors}"));
             let file = errors.iter().next().map_or("the policy", |e| e.file.as_str());
             let mistakes = if errors.len() == 1 { "mistake" } else { "mistakes" };
-            output::say(format_args!(
-                "{file} has {} {mistakes}; nothing was changed",
-                errors.len()
-            ));
+            let unchanged = if changes { "; nothing was changed" } else { "" };
+            output::say(format_args!("{file} has {} {mistakes}{unchanged}", errors.len()));
         }
     }
 }
@@ -110,12 +109,12 @@ mod tests {
         assert_eq!(code(&datapath::Error::Compile(CompileError::Buckets).into()), FAILED);
         assert_eq!(code(&datapath::Error::NotBuilt.into()), FAILED);
         let errors = policy::from_str("f", "=").unwrap_err();
-        assert_eq!(report(&errors.into()), ExitCode::from(WRONG));
+        assert_eq!(report(&errors.into(), true), ExitCode::from(WRONG));
     }
 
     #[test]
     fn a_closed_pipe_is_no_failure() {
         let closed = io::Error::from(io::ErrorKind::BrokenPipe);
-        assert_eq!(report(&closed.into()), ExitCode::from(DONE));
+        assert_eq!(report(&closed.into(), true), ExitCode::from(DONE));
     }
 }

@@ -98,12 +98,32 @@ struct Later {
 /// Parses the command line and does what it says.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => error.exit(),
+        // Help and version were asked for, and what was asked for may fail to be written.
+        Err(text) => return shown(text.print().and_then(|()| std::io::stdout().flush())),
+    };
+    let changes = cli.command.changes();
     let mut out = Out::new();
     let result = cli.run(&mut out).and_then(|code| Ok(out.flush().map(|()| code)?));
     // Whatever a failed command had to show comes before why it failed.
     let _ = out.flush();
-    result.unwrap_or_else(|error| failure::report(&error))
+    result.unwrap_or_else(|error| failure::report(&error, changes))
+}
+
+fn shown(written: std::io::Result<()>) -> ExitCode {
+    match written {
+        Ok(()) => ExitCode::from(DONE),
+        Err(error) => failure::report(&error.into(), false),
+    }
+}
+
+impl Command {
+    /// Whether it is meant to change what is in force.
+    fn changes(&self) -> bool {
+        matches!(self, Self::Run(_) | Self::Attach(_) | Self::Apply(_))
+    }
 }
 
 impl Cli {

@@ -9,8 +9,7 @@ use super::{
 use crate::{
     datapath::{Maps, text},
     policy::{
-        self, CheckedPolicy, CompileContext, Difference, Profile, TableLine, diff, inert_note,
-        load, profile,
+        self, CheckedPolicy, CompileContext, Difference, Profile, TableLine, diff, load, profile,
     },
 };
 use icmp_common::abi::PolicyInfo;
@@ -120,10 +119,6 @@ fn show(named: Profile, json: bool, out: &mut Out) -> anyhow::Result<()> {
     writeln!(out, "{}: {}\n", named.name(), named.description())?;
     let compiled = policy.compile(&CompileContext::EMPTY)?;
     write_policy(out, &policy, &compiled)?;
-    out.flush()?;
-    if let Some(note) = inert_note(&policy.inert) {
-        say(format_args!("note: {note}"));
-    }
     Ok(())
 }
 

@@ -41,11 +41,11 @@ pub fn run(args: &Args, out: &mut Out) -> anyhow::Result<ExitCode> {
             .collect();
         out.json(&lines)?;
     } else {
-        let head = ["REASON", "VERDICT", "ROW", "MEANING"].map(str::to_owned);
+        let head = ["REASON", "VERDICT", "MEANING"].map(str::to_owned);
         let lines =
-            TABLE.iter().map(|e| [e.label, e.verdict.label(), e.row, e.meaning].map(str::to_owned));
+            TABLE.iter().map(|e| [e.label, e.verdict.label(), e.meaning].map(str::to_owned));
         let rows: Vec<_> = std::iter::once(head).chain(lines).collect();
-        columns(out, [false; 4], &rows)?;
+        columns(out, [false; 3], &rows)?;
     }
     Ok(ExitCode::from(DONE))
 }

@@ -111,6 +111,14 @@ impl Start {
             names().filter(|n| present.contains(*n)).try_for_each(&mut take)?;
         }
         let before = Maps::open(pins).and_then(|maps| maps.policy_info()).ok();
+        let before = before.map(|info| text(&info.path)).filter(|file| !file.is_empty());
+        if let (Some(file), None) = (&before, &self.policy.path) {
+            say(format_args!(
+                "the policy in force came from {file}; as no --policy is named, the profile {} takes \
+                 its place",
+                self.policy.profile.name()
+            ));
+        }
         let done = attach(pins, &self.interfaces, self.mode, &self.policy, &self.local);
         let (_, compiled, attached) = done?;
         if claim {
@@ -126,7 +134,7 @@ impl Start {
             ));
         }
         self.say_policy(&compiled);
-        if let Some(file) = before.map(|info| text(&info.path)).filter(|f| !f.is_empty())
+        if let (Some(file), Some(_)) = (before, &self.policy.path)
             && file != text(&compiled.info.path)
         {
             say(format_args!("note: the policy that was in force came from {file}"));
@@ -175,18 +183,18 @@ impl Start {
         let (rules, generation) = (compiled.info.rules, compiled.info.generation);
         let observed = if compiled.info.observe == 0 { "" } else { ", observed only" };
         say(format_args!("policy: {what}, {rules} rules, generation {generation}{observed}"));
-        say_notes(&self.policy, compiled);
+        if let Some(note) = inert_note(&self.policy.inert) {
+            say(format_args!("note: {note}"));
+        }
+        say_absent(compiled);
         if self.local.len() > LOCAL_ADDRESSES {
             say_too_many_local(self.local.len() - LOCAL_ADDRESSES);
         }
     }
 }
 
-/// What of a policy that is in force doesn't do what one might think.
-pub fn say_notes(policy: &CheckedPolicy, compiled: &Compiled) {
-    if let Some(note) = inert_note(&policy.inert) {
-        say(format_args!("note: {note}"));
-    }
+/// Which rules of a policy that is in force match nothing, for want of their interface.
+pub fn say_absent(compiled: &Compiled) {
     if !compiled.absent_interfaces.is_empty() {
         let absent = compiled.absent_interfaces.join(", ");
         say(format_args!("note: rules name interfaces that are not attached here: {absent}"));

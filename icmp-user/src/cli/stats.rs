@@ -83,6 +83,16 @@ fn message(line: &CounterLine) -> [String; 2] {
     [named(line.ty, line.type_name()), named(line.code, line.code_name())]
 }
 
+/// What was done, and where that was only because nothing is enforced, what would have been: "pass
+/// denied" alone reads as a contradiction.
+fn verdict(line: &CounterLine) -> String {
+    let enforced = line.reason.entry().map_or(line.verdict, |entry| entry.verdict);
+    match line.verdict.label() {
+        label if enforced == line.verdict => label.to_owned(),
+        label => format!("{label} (would {})", enforced.label()),
+    }
+}
+
 fn write(out: &mut Out, snapshot: &Snapshot) -> std::io::Result<()> {
     let head =
         ["INTERFACE", "FAMILY", "TYPE", "CODE", "VERDICT", "REASON", "MODE", "PACKETS", "OCTETS"];
@@ -95,7 +105,7 @@ fn write(out: &mut Out, snapshot: &Snapshot) -> std::io::Result<()> {
                 family::label(line.family).to_owned(),
                 ty,
                 code,
-                line.verdict.label().to_owned(),
+                verdict(line),
                 line.reason.label().to_owned(),
                 line.mode.label().to_owned(),
                 line.count.packets.to_string(),
@@ -122,8 +132,24 @@ mod tests {
     use super::*;
     use icmp_common::{
         abi::Counter,
-        verdict::{Mode, Reason, Verdict},
+        verdict::{Mode, Outcome, Reason, Verdict},
     };
+
+    #[test]
+    fn what_is_only_observed_says_what_it_would() {
+        let line = |reason: Reason, mode| CounterLine {
+            family: family::ICMPV4,
+            ty: Field::Number(8),
+            code: Field::Number(0),
+            verdict: Outcome::new(reason, mode).verdict(),
+            reason,
+            mode,
+            count: Counter::default(),
+        };
+        assert_eq!(verdict(&line(Reason::DENIED, Mode::Observe)), "pass (would drop)");
+        assert_eq!(verdict(&line(Reason::DENIED, Mode::Enforce)), "drop");
+        assert_eq!(verdict(&line(Reason::ACCEPTED, Mode::Observe)), "pass");
+    }
 
     #[test]
     fn numbers_have_their_names_beside_them() {

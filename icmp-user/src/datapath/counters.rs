@@ -50,7 +50,9 @@ impl Counters {
             return Err(Error::NotAttached { name, path: pins.path().to_owned() });
         }
         let maps = name::PER_INTERFACE.map(|map| {
-            MapData::from_pin(pins.interface_map(interface, map)).and_then(Map::from_map_data)
+            MapData::from_pin(pins.interface_map(interface, map))
+                .and_then(Map::from_map_data)
+                .map_err(|error| Error::Unreadable { map, path: pins.path().to_owned(), error })
         });
         let [counters, rows, used] = maps;
         let (counters, rows, used) = (counters?, rows?, used?);

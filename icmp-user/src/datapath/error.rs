@@ -44,6 +44,16 @@ pub enum Error {
         /// What is needed.
         expected: u32,
     },
+    /// A pin isn't there, or can't be opened.
+    #[error("the map {map} of {} can't be opened ({error}{}); what is pinned there is not whole: `icmpgate detach` clears it away, then run again", path.display(), source_of(.error))]
+    Unreadable {
+        /// The map.
+        map: &'static str,
+        /// The pin directory.
+        path: PathBuf,
+        /// What aya says.
+        error: aya::maps::MapError,
+    },
     /// There is no such interface.
     #[error("there is no interface {name:?}; `ip link` lists them")]
     NoInterface {

@@ -57,8 +57,10 @@ impl Maps {
     pub fn open(pins: &PinDir) -> Result<Self, Error> {
         pins.require()?;
         let info: Array<_, Value<PolicyInfo>> =
-            pinned(pins, name::POLICY_INFO).and_then(|map| Ok(map.try_into()?)).map_err(|_| {
-                Error::Schema { path: pins.path().to_owned(), found: 0, expected: SCHEMA }
+            pinned(pins, name::POLICY_INFO)?.try_into().map_err(|_| Error::Schema {
+                path: pins.path().to_owned(),
+                found: 0,
+                expected: SCHEMA,
             })?;
         let found = info.get(&0, 0)?.0.schema;
         // Zero: made, and never written; an interrupted start.
@@ -268,8 +270,10 @@ impl Maps {
     }
 }
 
-fn pinned(pins: &PinDir, name: &str) -> Result<Map, Error> {
-    Ok(Map::from_map_data(MapData::from_pin(pins.map(name))?)?)
+fn pinned(pins: &PinDir, name: &'static str) -> Result<Map, Error> {
+    MapData::from_pin(pins.map(name))
+        .and_then(Map::from_map_data)
+        .map_err(|error| Error::Unreadable { map: name, path: pins.path().to_owned(), error })
 }
 
 /// A reference to an `abi` value as one that aya takes, without a copy: a policy is over a

@@ -47,12 +47,12 @@ impl InertKind {
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::SourceLimits => "per-source limits",
-            Self::LinkLimits => "per-link limits",
-            Self::Reserves => "reserves",
-            Self::Checks => "quote and flow checks V2-V8",
+            Self::SourceLimits => "limits by source",
+            Self::LinkLimits => "limits by link",
+            Self::Reserves => "reserves for known flows",
+            Self::Checks => "checks of quoted packets, flows and group members",
             Self::Exceptions => "exceptions",
-            Self::Egress => "egress rules",
+            Self::Egress => "rules for what this machine sends",
         }
     }
 }
@@ -108,5 +108,8 @@ pub fn note(inert: &[Inert]) -> Option<String> {
             n => Some(format!("{kind} ({n} rules)")),
         })
         .collect();
-    (!parts.is_empty()).then(|| format!("not in force in this version: {}", parts.join(", ")))
+    (!parts.is_empty()).then(|| {
+        let parts = parts.join(", ");
+        format!("this version does not yet do all that the policy says; not in force: {parts}")
+    })
 }

@@ -276,3 +276,26 @@ fn another_instance_of_our_own_is_as_foreign() {
     assert_eq!(site.stats().packets("gate0 icmpv4 8/0 pass"), 1, "the first goes on");
     daemon.stop();
 }
+
+#[test]
+fn a_pin_that_was_removed_by_hand_is_named_with_what_helps() {
+    let site = Site::new();
+    for map in ["IFACES", "POLICY_INFO"] {
+        site.done(&format!("attach --iface {HOST_IF}"));
+        std::fs::remove_file(site.pins().join(map)).expect("a pin");
+        let file = site.file("policy.toml", "profile = \"host\"\n");
+        for words in ["status", "stats", &format!("apply {file}")] {
+            let output = site.icmpgate(words);
+            assert_eq!(output.status.code(), Some(FAILED), "{words}");
+            let line = said(&output);
+            let start =
+                format!("icmpgate: the map {map} of {} can't be opened (", site.pins().display());
+            let end = "); what is pinned there is not whole: `icmpgate detach` clears it away, then \
+                       run again\n";
+            assert!(line.starts_with(&start) && line.ends_with(end), "{words}: {line}");
+            assert_eq!(line.lines().count(), 1, "{words}: {line}");
+        }
+        site.done("detach");
+        site.assert_nothing_left();
+    }
+}

@@ -18,6 +18,9 @@ fn writers(site: &Site) -> Vec<Command> {
     let check = format!("check {file}");
     let check_json = format!("check --json {file}");
     let words = [
+        "--help",
+        "--version",
+        "run --help",
         "reasons",
         "reasons --json",
         "profiles",

@@ -4,7 +4,7 @@
 use crate::{assert_counted, counted, host, open_echo};
 use icmpgate_tests::{
     Ipv4, Site,
-    message::echo,
+    message::{echo, error_v4},
     netns::{HOST_IF, HOST4, HOST6, PATIENCE, PEER_IF, PEER4, eventually, finish},
 };
 use std::thread;
@@ -71,6 +71,81 @@ fn a_bad_file_changes_nothing() {
     let stats =
         counted(&site, || drop(site.pair.peer.tool(&format!("ping -n -c 2 -i 0.01 {HOST4}"))));
     assert_counted(&stats, &["gate0 icmpv4 8/0 pass accepted: 2"]);
+    daemon.stop();
+}
+
+#[test]
+fn what_check_warns_of_holds_all_the_same() {
+    let site = Site::new();
+    let rules = host(
+        r#"
+        [[rule]]
+        name = "quench"
+        family = "icmpv4"
+        type = 4
+        action = "drop"
+        mode = "observe"
+        [[rule]]
+        name = "never"
+        family = "icmpv6"
+        type = 2
+        code = 1
+        action = "drop"
+        "#,
+    );
+    let file = site.file("policy.toml", rules);
+    let output = site.icmpgate(&format!("check {file}"));
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let warnings: Vec<&str> = said.lines().filter(|l| l.contains("warning: ")).collect();
+    assert_eq!(warnings.len(), 2, "{said}");
+    let start =
+        |line: usize, rule: &str| format!("icmpgate: warning: {file}:{line}: rule `{rule}` ");
+    assert!(warnings[0].starts_with(&start(3, "quench")), "{said}");
+    assert!(warnings[0].contains("`icmpv4/source-quench`"), "{said}");
+    assert!(warnings[1].starts_with(&start(9, "never")), "{said}");
+    // What isn't in force yet is said in words, here and where it is run.
+    let note = "icmpgate: note: this version does not yet do all that the policy says";
+    assert!(said.contains(note), "{said}");
+    assert_eq!(said.lines().last(), Some(&format!("icmpgate: {file} holds")[..]));
+    let warnings = site.json(&format!("check {file}"))["warnings"].clone();
+    assert_eq!([&warnings[0]["rule"], &warnings[1]["rule"]], ["quench", "never"]);
+    assert_eq!([&warnings[0]["line"], &warnings[1]["line"]], [3, 9]);
+
+    let daemon = site.start(&format!("--policy {file}"));
+    daemon.hear(note);
+    let output = site.icmpgate(&format!("apply {file}"));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let stats = counted(&site, || {
+        let quench: Vec<u8> = Ipv4::between(PEER4, HOST4).icmp(error_v4(4, 0, 0)).into();
+        site.pair.peer.wire(PEER_IF).send([&quench; 2], 1000);
+    });
+    assert_counted(&stats, &["gate0 icmpv4 4/0 pass denied observe: 2"]);
+    let shown = site.done("stats");
+    let line = shown.lines().find(|l| l.contains("4 source-quench")).expect("it is counted");
+    // How wide the columns are depends on what else came.
+    let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(" pass (would drop) denied observe 2 "), "{shown}");
+    daemon.stop();
+}
+
+#[test]
+fn a_policy_from_a_file_is_not_replaced_without_a_word() {
+    let site = Site::new();
+    let file = site.file("policy.toml", open_echo());
+    site.start(&format!("--policy {file}")).kill();
+    let line = format!(
+        "the policy in force came from {file}; as no --policy is named, the profile host takes its \
+         place"
+    );
+    let daemon = site.start("");
+    let said = daemon.said();
+    let (before, after) = said.split_once(&line).unwrap_or_else(|| panic!("{said}"));
+    assert!(!before.contains("policy: ") && after.contains("policy: profile host"), "{said}");
+    daemon.kill();
+    // From a profile to itself there is nothing to say.
+    let daemon = site.start("");
+    assert!(!daemon.has_said("takes its place"), "{}", daemon.said());
     daemon.stop();
 }
 

@@ -189,8 +189,12 @@ fn observe_carries_nothing_out_and_router_leaves_what_it_cannot_walk() {
 fn what_is_not_in_force_is_said_in_one_line() {
     let policy = profile(Profile::Host);
     let note = inert_note(&policy.inert).unwrap();
-    assert!(note.starts_with("not in force in this version: per-source limits ("), "{note}");
-    assert!(note.contains("checks V2-V8 (") && note.contains("egress rules (6 rules)"), "{note}");
+    let start =
+        "this version does not yet do all that the policy says; not in force: limits by source (";
+    assert!(note.starts_with(start), "{note}");
+    assert!(note.ends_with("rules for what this machine sends (6 rules)"), "{note}");
+    // Numbers of a specification that operators don't have.
+    assert!(!note.contains("V2"), "{note}");
     assert!(!note.contains('\n'));
     assert_eq!(inert_note(&[]), None);
 }

@@ -161,7 +161,8 @@ fn name(key: &Key) -> String {
             Some(code) => format!("{}, {code}", type_name(number, ty)),
             None => type_name(number, ty).to_owned(),
         },
-        _ if key.ty == "none" => "no readable header".to_owned(),
+        // Mostly later fragments, and what is cut before its header.
+        _ if key.ty == "none" => "without a header (fragments)".to_owned(),
         _ => "other types".to_owned(),
     };
     format!("{} {what}", key.family)
