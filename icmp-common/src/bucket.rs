@@ -36,20 +36,45 @@ pub const fn octets_cost(cost: u64, octets: u32) -> u64 {
     cost.wrapping_mul(octets as u64) >> OCTET_SHIFT
 }
 
+/// What is spent of a bucket that stands at `tat`, at time `now`: 0 where it is full.
+///
+/// Behind the present (the difference is negative), or further ahead than any admission puts it:
+/// the bucket is full.
+#[must_use]
+#[inline(always)]
+pub const fn spent(tat: u64, now: u64, depth: u64) -> u64 {
+    let ahead = tat.wrapping_sub(now);
+    if ahead > depth.wrapping_add(SKEW) { 0 } else { ahead }
+}
+
+/// Whether a bucket of which `spent` is spent still has `cost`.
+#[must_use]
+#[inline(always)]
+pub const fn has(spent: u64, cost: u64, depth: u64) -> bool {
+    spent.wrapping_add(cost) <= depth
+}
+
 /// Whether a packet of `cost` may pass a bucket that stands at `tat`, at time `now`: the bucket's
 /// new state, or `None` where the packet is beyond the limit (the state then stays).
 #[must_use]
 #[inline(always)]
 pub const fn admit(tat: u64, now: u64, cost: u64, depth: u64) -> Option<u64> {
-    let ahead = tat.wrapping_sub(now);
-    // Behind the present (the difference is negative), or further ahead than any admission puts
-    // it: the bucket is full.
-    let spent = if ahead > depth.wrapping_add(SKEW) { 0 } else { ahead };
-    if spent.wrapping_add(cost) > depth {
-        None
-    } else {
-        Some(now.wrapping_add(spent).wrapping_add(cost))
-    }
+    let spent = spent(tat, now, depth);
+    if has(spent, cost, depth) { Some(now.wrapping_add(spent).wrapping_add(cost)) } else { None }
+}
+
+/// What a packet is charged in place of `cost` where strangers share a bucket: nothing, the cost or
+/// twice the cost, each as likely, by a random word.
+///
+/// A bucket that charges each packet exactly is an oracle: whoever empties it by packets of their
+/// own learns from the last ones how many others it let pass meanwhile (CVE-2020-25705). The mean
+/// is the cost, so over time the rate is kept; after `n` packets the level is uncertain by 0.8 times
+/// the square root of `n`. As Linux does it since commit b38e7819cae9.
+#[must_use]
+#[inline(always)]
+pub const fn randomised(cost: u64, random: u32) -> u64 {
+    // The upper half of the product is uniform over 0, 1, 2 (but for one part in 2^32).
+    cost.wrapping_mul((random as u64 * 3) >> 32)
 }
 
 /// What a limit counts.
@@ -233,6 +258,22 @@ mod tests {
         let tat = admit(0, 10, limit.cost, limit.depth).unwrap();
         let later = 10u64.wrapping_add(1 << 63).wrapping_add(12345);
         assert!(admit(tat, later, limit.cost, limit.depth).is_some());
+    }
+
+    #[test]
+    fn randomised_charges_are_the_cost_in_the_mean_and_never_predictable() {
+        assert_eq!(randomised(100, 0), 0);
+        assert_eq!(randomised(100, u32::MAX / 2), 100);
+        assert_eq!(randomised(100, u32::MAX), 200);
+        let mut x = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut counts = [0u64; 3];
+        for _ in 0..300_000 {
+            x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            counts[randomised(1, (x >> 32) as u32) as usize] += 1;
+        }
+        for count in counts {
+            assert!(count.abs_diff(100_000) < 1_000, "{counts:?}");
+        }
     }
 
     #[test]

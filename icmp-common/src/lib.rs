@@ -8,6 +8,7 @@
 
 pub mod abi;
 pub mod bucket;
+pub mod cells;
 pub mod classify;
 pub mod cursor;
 pub mod parse;

@@ -84,6 +84,27 @@ impl Address {
             + (self.0[1] >> 32)
     }
 
+    /// Its two words in host order, the first the more significant.
+    #[must_use]
+    #[inline(always)]
+    pub const fn words(self) -> [u64; 2] {
+        [u64::from_be(self.0[0]), u64::from_be(self.0[1])]
+    }
+
+    /// Whether it is `::`, or 0.0.0.0 in mapped form: a host that has no address yet.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_unspecified(self) -> bool {
+        self.0[0] == 0 && (self.0[1] == 0 || u64::from_be(self.0[1]) == 0xffff_0000_0000)
+    }
+
+    /// fe80::/10 (RFC 4291 2.5.6).
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_link_local(self) -> bool {
+        u64::from_be(self.0[0]) >> 54 == 0xfe80 >> 6
+    }
+
     /// ff00::/8 (RFC 4291 2.7).
     #[must_use]
     #[inline(always)]
