@@ -4,15 +4,16 @@
 //! Every value is `#[repr(C)]` of fixed-width integers with its padding spelt out, and its size is
 //! asserted. Whoever changes a shape raises [`SCHEMA`]; a pinned map of another schema is refused.
 //!
-//! One [`PolicyTable`] is one whole policy. It is the only element of an inner array map, and the
+//! A policy is one [`PolicyTable`] for each hook. They are the elements of an inner array map, and the
 //! outer map has one slot: replacing what is in that slot is the atomic swap, so a packet that has
 //! looked it up sees that policy to its end.
 
+use crate::cells::CellSet;
 use crate::verdict::OUTCOMES;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of everything in this file. Pinned maps of another version are not adopted.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// A family of messages: an index into the tables that are kept by family.
 pub mod family {
@@ -71,6 +72,25 @@ pub mod destination {
     pub const TRANSIT: u8 = 1;
     /// How many there are.
     pub const COUNT: usize = 2;
+}
+
+/// A hook: an index of the tables of a policy.
+pub mod hook {
+    /// What arrives: XDP.
+    pub const INGRESS: u8 = 0;
+    /// What this machine sends: TCX, or clsact.
+    pub const EGRESS: u8 = 1;
+    /// How many there are.
+    pub const COUNT: usize = 2;
+
+    /// The label used in policy, metrics and JSON.
+    #[must_use]
+    pub const fn label(hook: u8) -> &'static str {
+        match hook {
+            INGRESS => "ingress",
+            _ => "egress",
+        }
+    }
 }
 
 /// What a checksum turned out to be.
@@ -206,9 +226,10 @@ pub const RULES: usize = 1024;
 const _: () = assert!(RULES.is_power_of_two(), "the kernel program masks rule numbers");
 /// The rule number of what no rule decided.
 pub const RULE_NONE: u16 = u16::MAX;
-/// How many token buckets there are: twice what one policy can use, so that a new policy's buckets
-/// can stand beside those that the old one still uses during the swap.
-pub const BUCKETS: usize = 2 * RULES;
+/// How many limits there are, each with a bucket, counters and a description: twice what one
+/// policy can use, so that a new policy's can stand beside those that the old one still uses during
+/// the swap.
+pub const LIMITS: usize = 4 * RULES;
 /// How many entries the decision table has: contexts times distinct rows.
 pub const DECISIONS: usize = 131_072;
 
@@ -226,10 +247,92 @@ pub mod action {
 pub mod rule_flag {
     /// Note the verdict, and pass.
     pub const OBSERVE: u8 = 1;
-    /// The limit counts octets of the frame, not packets.
-    pub const OCTETS: u8 = 2;
-    /// The limit reads time from the kernel's ticks.
-    pub const TICKS: u8 = 4;
+}
+
+/// Flags of a limit.
+pub mod limit_flag {
+    /// It counts octets of the frame, not packets.
+    pub const OCTETS: u8 = 1;
+    /// It reads time from the kernel's ticks.
+    pub const TICKS: u8 = 2;
+    /// What a packet is charged is randomised: see [`crate::bucket::randomised`].
+    pub const RANDOM: u8 = 4;
+    /// It is a reserve: what is beyond it has a reason of its own.
+    pub const RESERVE: u8 = 8;
+    /// Packets from a gateway of this machine are outside it.
+    pub const EXCEPT_GATEWAY: u8 = 16;
+}
+
+/// What shares a bucket of a limit by key.
+pub mod limit_key {
+    /// Everything: the limit is one in total.
+    pub const TOTAL: u8 = 0;
+    /// What has one source.
+    pub const SOURCE: u8 = 1;
+    /// What has one destination.
+    pub const DESTINATION: u8 = 2;
+    /// What is on one interface.
+    pub const LINK: u8 = 3;
+
+    /// The label used in policy, metrics and JSON.
+    #[must_use]
+    pub const fn label(key: u8) -> &'static str {
+        match key {
+            SOURCE => "source",
+            DESTINATION => "destination",
+            LINK => "link",
+            _ => "total",
+        }
+    }
+}
+
+/// How many limits in total a rule has at most, and how many by key.
+pub const LIMITS_OF_A_KIND: usize = 2;
+/// A prefix length of IPv6 keys: 64 for what is behind a router, 128 for link-local addresses and
+/// those of networks that this machine is on.
+pub const PREFIX_AUTO: u8 = 0xff;
+
+/// A limit that everything a rule matches shares. All zero: there is none.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct TotalLimit {
+    /// What one packet, or one octet, costs: see [`crate::bucket`] for the unit. 0 where there is no
+    /// limit.
+    pub cost: u64,
+    /// How far ahead of the present the bucket may run: its burst, in the unit of time.
+    pub depth: u64,
+    /// The index of the limit, below [`LIMITS`].
+    pub limit: u32,
+    /// Of [`limit_flag`].
+    pub flags: u8,
+    /// Zero.
+    pub pad: [u8; 3],
+}
+
+/// A limit with a bucket for each key. All zero: there is none.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct KeyedLimit {
+    /// As [`TotalLimit::cost`].
+    pub cost: u64,
+    /// As [`TotalLimit::depth`].
+    pub depth: u64,
+    /// What makes its keys' tags differ from those of other limits.
+    pub secret: u64,
+    /// The index of the limit, below [`LIMITS`]. Its bucket is what keys without a cell share.
+    pub limit: u32,
+    /// One of [`limit_key`], not `TOTAL`.
+    pub key: u8,
+    /// Of [`limit_flag`].
+    pub flags: u8,
+    /// How many bits of an IPv4 address make a key: 0 to 32.
+    pub prefix_v4: u8,
+    /// How many bits of an IPv6 address: 0 to 128, or [`PREFIX_AUTO`].
+    pub prefix_v6: u8,
 }
 
 /// A rule as the kernel sees it.
@@ -238,12 +341,6 @@ pub mod rule_flag {
 )]
 #[repr(C)]
 pub struct Rule {
-    /// What one packet, or one octet, costs: see [`crate::bucket`] for the unit.
-    pub cost: u64,
-    /// How far ahead of the present the bucket may run: its burst, in the unit of time.
-    pub depth: u64,
-    /// The index of the token bucket.
-    pub bucket: u32,
     /// One of [`action`].
     pub action: u8,
     /// Of [`rule_flag`].
@@ -251,10 +348,16 @@ pub struct Rule {
     /// The reason of a drop: an index of [`crate::verdict::TABLE`].
     pub reason: u8,
     /// Zero.
-    pub pad: u8,
+    pub pad: [u8; 5],
+    /// Its limits in total.
+    pub totals: [TotalLimit; LIMITS_OF_A_KIND],
+    /// Its limits by key.
+    pub keyed: [KeyedLimit; LIMITS_OF_A_KIND],
+    /// Zero.
+    pub spare: u64,
 }
 
-/// A token bucket, alone on its cache line: several CPUs write it.
+/// A token bucket that all CPUs share, alone on its cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Bucket {
@@ -262,11 +365,99 @@ pub struct Bucket {
     pub tat: u64,
     /// How often the compare-and-swap lost to other CPUs until it gave up.
     pub contended: u64,
+    /// When an established key last drew on it, in the same unit: see [`crate::cells`].
+    pub established: u64,
     /// Zero.
-    pub pad: [u64; 6],
+    pub pad: [u64; 5],
 }
 
 const _: () = assert!(size_of::<Bucket>() == 64);
+
+/// What passed a limit and what didn't, on one CPU.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct LimitCounter {
+    /// Packets within it. Where the rule has other limits, they were beyond none of them.
+    pub passed: u64,
+    /// Packets beyond it. A rule's limits are asked one after the other, and the first that refuses
+    /// ends it.
+    pub refused: u64,
+}
+
+/// Whose a limit is and what it says: the loader's, for metrics and to find it again. All zero: not
+/// in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct LimitInfo {
+    /// Of the rule's name and the limit; 0 where it isn't in use.
+    pub fingerprint: u64,
+    /// How many in each period.
+    pub rate: u64,
+    /// How many at once.
+    pub burst: u64,
+    /// The cost of one: see [`TotalLimit::cost`].
+    pub cost: u64,
+    /// See [`TotalLimit::depth`].
+    pub depth: u64,
+    /// The period, in seconds.
+    pub period_s: u32,
+    /// One of [`limit_key`].
+    pub key: u8,
+    /// Of [`limit_flag`].
+    pub flags: u8,
+    /// One of [`hook`].
+    pub hook: u8,
+    /// Zero.
+    pub pad: u8,
+    /// The rule's name, padded with zeros; a longer one is cut.
+    pub rule: [u8; 72],
+}
+
+const _: () = assert!(size_of::<LimitInfo>() == 120);
+
+/// How many sets of cells an instance has unless its policy says otherwise: 4 MiB.
+pub const CELL_SETS: u32 = 65_536;
+
+/// What became of keys that had no cell, on one CPU.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct CellStats {
+    /// Keys that took a cell.
+    pub taken: u64,
+    /// Packets whose key found no cell to take.
+    pub full: u64,
+}
+
+/// How many networks of this machine are told apart when IPv6 keys are made.
+pub const ON_LINK: usize = 16;
+
+/// An IPv6 network that this machine is on. Both words as they lie in a packet.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct OnLinkPrefix {
+    /// Its address.
+    pub network: [u64; 2],
+    /// Its mask.
+    pub mask: [u64; 2],
+}
+
+/// The IPv6 networks that this machine is on.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct OnLink {
+    /// How many there are.
+    pub count: u64,
+    /// They.
+    pub prefixes: [OnLinkPrefix; ON_LINK],
+}
 
 /// Flags of a policy: which stages its rules need, so that the others cost nothing.
 pub mod policy_flag {
@@ -319,6 +510,12 @@ pub struct PolicyTable {
     pub destination_stride: u32,
     /// Stride of the zone dimension.
     pub zone_stride: u32,
+    /// How many sets of cells there are, less one: a power of two, less one.
+    pub cell_mask: u32,
+    /// Zero.
+    pub pad: u32,
+    /// What keeps strangers from choosing the cells of their keys.
+    pub secret: u64,
     /// Offset by interface, already multiplied.
     pub interfaces: [u32; INTERFACES],
     /// What is headerless (later fragments and cut packets), by family; index 0 unused.
@@ -331,18 +528,21 @@ pub struct PolicyTable {
     pub rules: [Rule; RULES],
 }
 
-const _: () = assert!(size_of::<Rule>() == 24);
+const _: () = assert!(size_of::<Rule>() == 128);
 const _: () = assert!(size_of::<Counter>() == 16);
 const _: () = assert!(size_of::<CounterRow>() == 512);
 const _: () = assert!(size_of::<Interface>() == 24);
 const _: () = assert!(size_of::<ClassKey>() == 4);
 const _: () = assert!(
     size_of::<PolicyTable>()
-        == 40 + 4 * INTERFACES + 16 + 4 * 256 * 768 + 2 * DECISIONS + 24 * RULES
+        == 56 + 4 * INTERFACES + 16 + 4 * 256 * 768 + 2 * DECISIONS + 128 * RULES
 );
 
 /// The most prefixes that the zones of one policy hold, by family.
 pub const ZONE_PREFIXES: u32 = 131_072;
+
+/// The octets of one set of cells.
+pub const CELL_SET_OCTETS: usize = size_of::<CellSet>();
 
 /// Which kind of local address an entry of the map of addresses is.
 pub mod local {
@@ -350,6 +550,8 @@ pub mod local {
     pub const UNICAST: u32 = 1;
     /// What the routing tables call a broadcast address.
     pub const BROADCAST: u32 = 2;
+    /// No address of this machine, but of a gateway that its routes name.
+    pub const GATEWAY: u32 = 3;
 }
 
 /// How many local addresses are held.
@@ -371,11 +573,14 @@ pub struct PolicyInfo {
     pub observe: u32,
     /// [`SCHEMA`].
     pub schema: u32,
+    /// [`PolicyTable::secret`]: drawn once, when the instance was made, so that keys keep their
+    /// cells when the policy is replaced.
+    pub secret: u64,
     /// The name of its profile, padded with zeros.
     pub profile: [u8; 16],
     /// The absolute path of its file, padded with zeros; empty for a bare profile. A longer path is
     /// cut at the front.
-    pub path: [u8; 208],
+    pub path: [u8; 200],
 }
 
 const _: () = assert!(size_of::<PolicyInfo>() == 256);
@@ -451,6 +656,18 @@ impl Trace {
     }
 }
 
+/// Which sources the bench's front gives to packets, one after the other.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Sweep {
+    /// How many there are, less one: a power of two, less one, below 2^24.
+    pub mask: u32,
+    /// Counts the packets.
+    pub next: u32,
+}
+
 /// Names of maps, programs and constants in the object, by which the loader finds them.
 pub mod name {
     /// The ingress program.
@@ -459,6 +676,8 @@ pub mod name {
     pub const EMPTY_PASS: &str = "icmpgate_pass";
     /// A program that only drops: likewise.
     pub const EMPTY_DROP: &str = "icmpgate_drop";
+    /// A program that gives each packet another source, and goes on in another: likewise.
+    pub const SWEEP_SOURCES: &str = "icmpgate_sweep";
 
     /// Array of maps, one slot: the policy in force.
     pub const POLICY: &str = "POLICY";
@@ -472,10 +691,18 @@ pub mod name {
     pub const ZONES_V4_NEXT: &str = "ZONES_V4_NEXT";
     /// What becomes the content of a slot of [`ZONES_V6`].
     pub const ZONES_V6_NEXT: &str = "ZONES_V6_NEXT";
-    /// The token buckets: [`super::Bucket`].
+    /// The token buckets: a [`super::Bucket`] for each limit.
     pub const BUCKETS: &str = "BUCKETS";
-    /// Which rule each bucket belongs to, as a fingerprint; 0 is free. Written by the loader only.
-    pub const BUCKET_OWNERS: &str = "BUCKET_OWNERS";
+    /// What each limit says and whose it is: [`super::LimitInfo`]. Written by the loader only.
+    pub const LIMITS: &str = "LIMITS";
+    /// What passed each limit: [`super::LimitCounter`].
+    pub const LIMIT_COUNTERS: &str = "LIMIT_COUNTERS";
+    /// Token buckets by key: [`super::CellSet`].
+    pub const CELLS: &str = "CELLS";
+    /// A [`super::CellStats`].
+    pub const CELL_STATS: &str = "CELL_STATS";
+    /// A [`super::OnLink`].
+    pub const ON_LINK: &str = "ON_LINK";
     /// Addresses of this machine.
     pub const LOCAL: &str = "LOCAL";
     /// What each class stands for.
@@ -485,12 +712,16 @@ pub mod name {
     /// A [`super::PolicyInfo`].
     pub const POLICY_INFO: &str = "POLICY_INFO";
     /// Maps that all interfaces of an instance share.
-    pub const SHARED: [&str; 9] = [
+    pub const SHARED: [&str; 13] = [
         POLICY,
         ZONES_V4,
         ZONES_V6,
         BUCKETS,
-        BUCKET_OWNERS,
+        LIMITS,
+        LIMIT_COUNTERS,
+        CELLS,
+        CELL_STATS,
+        ON_LINK,
         LOCAL,
         CLASS_KEYS,
         IFACES,
@@ -508,6 +739,10 @@ pub mod name {
 
     /// What happened to the last packet; `explain` only.
     pub const TRACE: &str = "TRACE";
+    /// A [`super::Sweep`]; the bench only.
+    pub const SWEEP: &str = "SWEEP";
+    /// Which program comes behind [`SWEEP_SOURCES`]; likewise.
+    pub const SWEEP_TO: &str = "SWEEP_TO";
 
     /// Constant, u32: the stable index of the interface.
     pub const INTERFACE_ID: &str = "INTERFACE_ID";
@@ -515,6 +750,8 @@ pub mod name {
     pub const TRACING: &str = "TRACING";
     /// Constant, u64: the length of a tick, in the unit of [`crate::bucket`].
     pub const TICK: &str = "TICK";
+    /// Constant, u64: what the kernel's count of ticks showed at the start.
+    pub const FIRST_TICK: &str = "FIRST_TICK";
 }
 
 #[cfg(test)]

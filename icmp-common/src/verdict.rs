@@ -122,6 +122,7 @@ reasons! {
     REDIRECT_UNVERIFIED = 38, "redirect-unverified", Drop, "V5", "A redirect that could not be held against the routes in use.";
     INTERNAL_ERROR = 39, "internal-error", Pass, "-", "A map operation failed that cannot fail; the packet is passed and counted. Please report it.";
     NOT_RUNNABLE = 40, "not-runnable", Pass, "O5", "Only in explain: this frame could not be run, so no verdict is known.";
+    RESERVE_EXCEEDED = 41, "reserve-exceeded", Drop, "L2", "A reserve that no other class draws from is spent.";
 }
 
 impl Reason {

@@ -7,7 +7,7 @@
 
 use crate::{
     atomic,
-    frame::XdpFrame,
+    frame::Buffer,
     maps::{COUNTER_ROWS, COUNTERS as COUNTERS_MAP, COUNTERS_USED, TRACE, TRACING},
 };
 use icmp_common::{
@@ -17,7 +17,7 @@ use icmp_common::{
 
 /// Counts a packet, and tells the trace of it where there is one.
 #[inline(always)]
-pub fn finish(frame: &XdpFrame<'_>, outcome: Outcome, trace: Trace) {
+pub fn finish<F: Buffer>(frame: &F, outcome: Outcome, trace: Trace) {
     let octets = frame.octets();
     let number = number(trace.class, outcome);
     if let Some(counter) = COUNTERS_MAP.get_ptr_mut(number) {

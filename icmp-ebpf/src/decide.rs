@@ -6,7 +6,7 @@
 
 use crate::{
     INTERNAL_ERROR,
-    frame::XdpFrame,
+    frame::Buffer,
     limit, local,
     maps::{INTERFACE_ID, POLICY, ZONES_V4, ZONES_V6},
 };
@@ -23,7 +23,7 @@ use icmp_common::{
 
 /// Decides on a parsed and validated packet.
 #[inline(always)]
-pub fn decide(frame: &XdpFrame<'_>, packet: &Packet) -> (Outcome, Trace) {
+pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
     let mut trace = Trace {
         family: packet.family,
         has_type: u8::from(packet.has_type),
@@ -65,7 +65,7 @@ pub fn decide(frame: &XdpFrame<'_>, packet: &Packet) -> (Outcome, Trace) {
     // A mask and not a comparison: on 6.1 the verifier forgets the comparison when the number is
     // copied. The loader writes no number beyond the rules.
     let rule = &policy.rules[usize::from(number) & (abi::RULES - 1)];
-    let reason = apply(frame, rule);
+    let reason = apply(frame, packet, policy, rule);
     let mode = if observing || rule.flags & rule_flag::OBSERVE != 0 {
         Mode::Observe
     } else {
@@ -147,17 +147,11 @@ fn zone(policy: &PolicyTable, packet: &Packet) -> u32 {
 }
 
 #[inline(always)]
-fn apply(frame: &XdpFrame<'_>, rule: &Rule) -> Reason {
+fn apply<F: Buffer>(frame: &F, packet: &Packet, policy: &PolicyTable, rule: &Rule) -> Reason {
     match rule.action {
         action::PASS => Reason::ACCEPTED,
         action::DROP => Reason(rule.reason),
-        action::LIMIT => {
-            if limit::admits(frame, rule) {
-                Reason::WITHIN_LIMIT
-            } else {
-                Reason::OVER_LIMIT
-            }
-        }
+        action::LIMIT => limit::admit(frame, packet, policy, rule),
         _ => Reason::INTERNAL_ERROR,
     }
 }

@@ -33,31 +33,46 @@ const MAX_LENGTH: u32 = 0xffff;
 /// Blocks in the longest message.
 const MAX_BLOCKS: u32 = MAX_LENGTH.div_ceil(BLOCK);
 
+/// A frame as a hook has it.
+pub trait Buffer: Frame {
+    /// The octets of the whole frame.
+    fn octets(&self) -> u64;
+}
+
 /// The frame of one run of the program.
 pub struct XdpFrame<'a> {
     ctx: &'a XdpContext,
     data: usize,
     data_end: usize,
+    octets: u64,
 }
 
 impl<'a> XdpFrame<'a> {
-    /// Loads the two pointers once.
+    /// Loads the two pointers and the length once.
     #[inline(always)]
     pub fn new(ctx: &'a XdpContext) -> Self {
-        Self { ctx, data: ctx.data(), data_end: ctx.data_end() }
+        // SAFETY: the context is the program's own.
+        let octets = unsafe { bpf_xdp_get_buff_len(ctx.ctx) };
+        Self { octets, ..Self::linear(ctx) }
     }
 
-    /// The octets of the whole frame.
+    /// For who only reads the linear area.
     #[inline(always)]
-    pub fn octets(&self) -> u64 {
-        // SAFETY: the context is the program's own.
-        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) }
+    fn linear(ctx: &'a XdpContext) -> Self {
+        Self { ctx, data: ctx.data(), data_end: ctx.data_end(), octets: 0 }
     }
 
     /// Whether the linear area has at least this many octets.
     #[inline(always)]
     fn linear_holds(&self, octets: u32) -> bool {
         self.data + octets as usize <= self.data_end
+    }
+}
+
+impl Buffer for XdpFrame<'_> {
+    #[inline(always)]
+    fn octets(&self) -> u64 {
+        self.octets
     }
 }
 
@@ -165,7 +180,7 @@ pub extern "C" fn icmpgate_sum(ctx: *mut xdp_md, offset: u32, length: u32) -> u6
         return NO_SUM;
     }
     let ctx = XdpContext::new(ctx);
-    let frame = XdpFrame::new(&ctx);
+    let frame = XdpFrame::linear(&ctx);
     // Not decided by a comparison of pointers, which would imply those of the blocks: the compiler
     // would take these away, and the verifier wouldn't see why.
     let linear = black_box(frame.data_end - frame.data);
@@ -189,7 +204,7 @@ pub extern "C" fn icmpgate_extension_headers(
         return Chain { end: End::Cut, ..Chain::none(0) }.pack();
     }
     let ctx = XdpContext::new(ctx);
-    let frame = XdpFrame::new(&ctx);
+    let frame = XdpFrame::linear(&ctx);
     ipv6::walk(frame.cursor().skip(offset), next_header as u8).pack()
 }
 
@@ -206,7 +221,7 @@ pub extern "C" fn icmpgate_records(
         return Records::BeyondBound as u32;
     }
     let ctx = XdpContext::new(ctx);
-    let frame = XdpFrame::new(&ctx);
+    let frame = XdpFrame::linear(&ctx);
     let address = if address == mld::ADDRESS { mld::ADDRESS } else { igmp::ADDRESS };
     mld::records(frame.cursor().skip(offset), length, address) as u32
 }

@@ -1,49 +1,247 @@
-//! The token bucket of a rule: `icmp_common::bucket` over one word that all CPUs share.
+//! The limits of a rule: `icmp_common::bucket` over words that all CPUs share.
+//!
+//! In the order of cost, and so that nobody learns from one bucket what others do:
+//!
+//! 1. The buckets in total are *peeked* at. What they have no room for is refused at once: during a
+//!    flood that is most, for a few nanoseconds, and it makes no cell.
+//! 2. The buckets by key are charged. What one key sends beyond its own limit draws on no total, so
+//!    one source doesn't starve another.
+//! 3. The buckets in total are charged, by a random multiple of the cost.
+//!
+//! This is the order that Linux has taken for its own ICMP limits (commits b38e7819cae9 and
+//! 8c2bd38b95f7; CVE-2020-25705, CVE-2024-47678).
+//!
+//! While *established* keys draw on a total, a quarter of its burst is theirs alone: see
+//! `icmp_common::cells`.
 
 use crate::{
     atomic,
-    frame::XdpFrame,
-    maps::{BUCKETS, TICK},
+    cells::{self, Charged},
+    clock::Clock,
+    frame::Buffer,
+    key, local,
+    maps::{BUCKETS, LIMIT_COUNTERS},
 };
-use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
+use aya_ebpf::helpers::bpf_get_prandom_u32;
 use icmp_common::{
-    abi::{Rule, rule_flag},
-    bucket::{UNITS_PER_NS, admit, octets_cost},
+    abi::{KeyedLimit, PolicyTable, Rule, TotalLimit, limit_flag},
+    bucket::{UNITS_PER_S, has, octets_cost, randomised, spent},
+    parse::Packet,
+    verdict::Reason,
+    wire::ipv6::Address,
 };
 
-/// How often the compare-and-swap is tried before the packet counts as beyond the limit. Each loss
+/// How often a compare-and-swap is tried before the packet counts as beyond the limit. Each loss
 /// means that another CPU's packet was admitted.
-const TRIES: u32 = 8;
+pub const TRIES: u32 = 8;
+/// How long a total keeps room for the established after one of them drew on it.
+const RECENT: u64 = UNITS_PER_S;
 
-/// Whether the rule's limit admits this packet; if so, it is charged.
+/// What limits look at: of the packet and, so that it stays one policy's, of the policy.
+#[repr(C)]
+pub struct Subject {
+    /// The source; `::` and 0.0.0.0 as the hardware address that stands for them.
+    pub source: Address,
+    /// The destination.
+    pub destination: Address,
+    /// Its octets, as the hook sees the frame.
+    pub octets: u64,
+    /// [`PolicyTable::secret`].
+    pub secret: u64,
+    /// [`PolicyTable::cell_mask`].
+    pub cell_mask: u32,
+    /// Its family.
+    pub family: u32,
+}
+
+/// Asks the limits of a rule; where all admit the packet, all are charged.
 #[inline(always)]
-pub fn admits(frame: &XdpFrame<'_>, rule: &Rule) -> bool {
-    let Some(bucket) = BUCKETS.get_ptr_mut(rule.bucket) else { return true };
-    let now = if rule.flags & rule_flag::TICKS != 0 {
-        // SAFETY: a helper without arguments.
-        unsafe { bpf_jiffies64() }.wrapping_mul(TICK.load())
-    } else {
-        // SAFETY: a helper without arguments.
-        unsafe { bpf_ktime_get_ns() }.wrapping_mul(UNITS_PER_NS)
+pub fn admit<F: Buffer>(frame: &F, packet: &Packet, policy: &PolicyTable, rule: &Rule) -> Reason {
+    let subject = Subject {
+        source: key::source(frame, packet),
+        destination: packet.destination,
+        octets: frame.octets(),
+        secret: policy.secret,
+        cell_mask: policy.cell_mask,
+        family: packet.family.into(),
     };
-    let cost = if rule.flags & rule_flag::OCTETS != 0 {
-        octets_cost(rule.cost, frame.octets() as u32)
-    } else {
-        rule.cost
+    Reason(icmpgate_limits(rule, &subject) as u8)
+}
+
+/// Asks the limits of a rule about a packet; the result is a [`Reason`]. A global function, which
+/// the verifier looks at once: as part of the pipeline, all its ways are walked again in every state
+/// that reaches it (`BPF program is too large`).
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_limits(rule: *const Rule, subject: *const Subject) -> u32 {
+    // SAFETY: the only caller hands over references, and the verifier checks the sizes that BTF
+    // says. It also wants to see that they aren't null.
+    let (Some(rule), Some(subject)) = (unsafe { rule.as_ref() }, unsafe { subject.as_ref() })
+    else {
+        return Reason::INTERNAL_ERROR.0.into();
     };
+    ask(rule, subject).0.into()
+}
+
+/// What a total has left for whom, as step 1 finds it.
+#[derive(Clone, Copy)]
+struct Room {
+    /// For strangers as well.
+    strangers: bool,
+    /// So much that a key that is charged now counts as well-behaved.
+    plenty: bool,
+}
+
+#[inline(always)]
+fn ask(rule: &Rule, subject: &Subject) -> Reason {
+    let mut clock = Clock::new();
+    let mut room = Room { strangers: true, plenty: true };
+    for total in &rule.totals {
+        if total.cost == 0 {
+            break;
+        }
+        let Some(left) = peek(subject, total, &mut clock) else {
+            return refuse(total.limit, total.flags);
+        };
+        room.strangers &= left.strangers;
+        room.plenty &= left.plenty;
+    }
+    let mut established = false;
+    for keyed in &rule.keyed {
+        if keyed.cost == 0 {
+            break;
+        }
+        if keyed.flags & limit_flag::EXCEPT_GATEWAY != 0 && local::is_gateway(subject.source) {
+            continue;
+        }
+        match charge_key(subject, keyed, &mut clock, room) {
+            Charged::Yes => {}
+            Charged::YesEstablished => established = true,
+            _ => return refuse(keyed.limit, keyed.flags),
+        }
+        count(keyed.limit, 1, 0);
+    }
+    for total in &rule.totals {
+        if total.cost == 0 {
+            break;
+        }
+        if !charge(subject, total, &mut clock, established) {
+            return refuse(total.limit, total.flags);
+        }
+        count(total.limit, 1, 0);
+    }
+    Reason::WITHIN_LIMIT
+}
+
+#[inline(always)]
+fn refuse(limit: u32, flags: u8) -> Reason {
+    count(limit, 0, 1);
+    if flags & limit_flag::RESERVE != 0 { Reason::RESERVE_EXCEEDED } else { Reason::OVER_LIMIT }
+}
+
+#[inline(always)]
+fn count(limit: u32, passed: u64, refused: u64) {
+    let Some(counter) = LIMIT_COUNTERS.get_ptr_mut(limit) else { return };
+    // SAFETY: this CPU's own element. Both hooks run with softirqs off, so neither runs within the
+    // other.
+    unsafe {
+        (*counter).passed += passed;
+        (*counter).refused += refused;
+    }
+}
+
+/// What a packet costs under a limit.
+#[inline(always)]
+fn cost_of(subject: &Subject, cost: u64, flags: u8) -> u64 {
+    if flags & limit_flag::OCTETS != 0 { octets_cost(cost, subject.octets as u32) } else { cost }
+}
+
+/// Step 1: what a total has left; `None` where not even one packet more.
+#[inline(always)]
+fn peek(subject: &Subject, total: &TotalLimit, clock: &mut Clock) -> Option<Room> {
+    let Some(bucket) = BUCKETS.get_ptr_mut(total.limit) else {
+        return Some(Room { strangers: true, plenty: true });
+    };
+    let now = clock.now(total.flags);
+    let cost = cost_of(subject, total.cost, total.flags);
+    // SAFETY: fields of an element of the map, read one by one.
+    let (tat, established) = unsafe {
+        (atomic::load(&raw const (*bucket).tat), atomic::load(&raw const (*bucket).established))
+    };
+    let spent = spent(tat, now, total.depth);
+    if !has(spent, cost, total.depth) {
+        return None;
+    }
+    let theirs = if now.wrapping_sub(established) < RECENT { total.depth / 4 } else { 0 };
+    Some(Room {
+        strangers: has(spent, cost, total.depth - theirs),
+        plenty: has(spent, cost, total.depth / 2),
+    })
+}
+
+/// Step 2: charges the bucket of a packet's key; where that has none, the limit's own, which all
+/// such keys share.
+#[inline(always)]
+fn charge_key(subject: &Subject, keyed: &KeyedLimit, clock: &mut Clock, room: Room) -> Charged {
+    let now = clock.now(keyed.flags);
+    let cost = cost_of(subject, keyed.cost, keyed.flags);
+    let key = key::of(subject, keyed);
+    let charged = cells::charge(subject, keyed, key, now, cost, room.strangers, room.plenty);
+    if charged == Charged::NoCell
+        && icmpgate_charge_bucket(keyed.limit, now, cost, keyed.depth, cost) != 0
+    {
+        return Charged::Yes;
+    }
+    charged
+}
+
+/// Step 3: charges a total. It may have been spent since it was peeked at.
+#[inline(always)]
+fn charge(subject: &Subject, total: &TotalLimit, clock: &mut Clock, established: bool) -> bool {
+    let now = clock.now(total.flags);
+    let cost = cost_of(subject, total.cost, total.flags);
+    let charged = if total.flags & limit_flag::RANDOM != 0 {
+        // SAFETY: a helper without arguments.
+        randomised(cost, unsafe { bpf_get_prandom_u32() })
+    } else {
+        cost
+    };
+    if established && let Some(bucket) = BUCKETS.get_ptr_mut(total.limit) {
+        // SAFETY: a field of an element of the map; a lost write is one of a time that is as good.
+        unsafe { (&raw mut (*bucket).established).write_volatile(now) };
+    }
+    icmpgate_charge_bucket(total.limit, now, cost, total.depth, charged) != 0
+}
+
+/// Charges a bucket that all CPUs share where it has `cost`: 1, or 0 where it hasn't, or where other
+/// CPUs kept coming first. A global function, which the verifier looks at once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_charge_bucket(
+    limit: u32,
+    now: u64,
+    cost: u64,
+    depth: u64,
+    charged: u64,
+) -> u32 {
+    let Some(bucket) = BUCKETS.get_ptr_mut(limit) else { return 1 };
     // SAFETY: a field of an element of the map.
     let tat = unsafe { &raw mut (*bucket).tat };
     // SAFETY: as above.
     let mut was = unsafe { atomic::load(tat) };
     for _ in 0..TRIES {
-        let Some(next) = admit(was, now, cost, rule.depth) else { return false };
+        let spent = spent(was, now, depth);
+        if !has(spent, cost, depth) {
+            return 0;
+        }
+        let new = now.wrapping_add(spent).wrapping_add(charged);
         // SAFETY: as above.
-        match unsafe { atomic::compare_exchange(tat, was, next) } {
-            Ok(_) => return true,
+        match unsafe { atomic::compare_exchange(tat, was, new) } {
+            Ok(_) => return 1,
             Err(other) => was = other,
         }
     }
     // SAFETY: as above.
     unsafe { atomic::fetch_add_u64(&raw mut (*bucket).contended, 1) };
-    false
+    0
 }

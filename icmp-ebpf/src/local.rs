@@ -37,6 +37,12 @@ pub fn broadcasts(packet: &mut Packet) {
     }
 }
 
+/// Whether an address is one of a gateway that this machine's routes name.
+#[inline(always)]
+pub fn is_gateway(address: Address) -> bool {
+    kind(address) == local::GATEWAY
+}
+
 /// Whether a packet is for this machine or goes through it.
 #[inline(always)]
 pub fn destination(packet: &Packet) -> u8 {
@@ -50,7 +56,7 @@ pub fn destination(packet: &Packet) -> u8 {
     // one is: none is ever on the wire (RFC 4291 2.5.5.2 gives it to the API).
     let ours = || {
         let looks_mapped = packet.family == family::ICMPV6 && packet.destination.is_mapped();
-        !looks_mapped && kind(packet.destination) != 0
+        !looks_mapped && matches!(kind(packet.destination), local::UNICAST | local::BROADCAST)
     };
     if to_all || ours() { destination::LOCAL } else { destination::TRANSIT }
 }

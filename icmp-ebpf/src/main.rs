@@ -13,9 +13,13 @@
 #![expect(internal_features, reason = "core_intrinsics, for compare-and-swap")]
 
 mod atomic;
+mod bench;
+mod cells;
+mod clock;
 mod count;
 mod decide;
 mod frame;
+mod key;
 mod limit;
 mod local;
 mod maps;
@@ -55,18 +59,6 @@ fn ingress(frame: &frame::XdpFrame) -> (Outcome, Trace) {
     validate(frame, &mut packet);
     local::broadcasts(&mut packet);
     decide::decide(frame, &packet)
-}
-
-/// Only passes: the floor that the bench measures from.
-#[xdp(frags)]
-pub fn icmpgate_pass(_ctx: XdpContext) -> u32 {
-    xdp_action::XDP_PASS
-}
-
-/// Only drops: likewise.
-#[xdp(frags)]
-pub fn icmpgate_drop(_ctx: XdpContext) -> u32 {
-    xdp_action::XDP_DROP
 }
 
 /// Says that a map operation failed that cannot fail, to whoever runs the daemon. A function of its

@@ -2,10 +2,10 @@
 
 use aya_ebpf::{
     Global,
-    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray, ProgramArray},
     macros::btf_map,
 };
-use icmp_common::abi;
+use icmp_common::{abi, cells::CellSet};
 
 /// The policy in force: one slot.
 #[btf_map]
@@ -36,13 +36,29 @@ pub static ZONES_V4_NEXT: LpmTrie<[u8; 4], u32, { abi::ZONE_PREFIXES as usize }>
 #[btf_map]
 pub static ZONES_V6_NEXT: LpmTrie<[u8; 16], u32, { abi::ZONE_PREFIXES as usize }> = LpmTrie::new();
 
-/// Token buckets.
+/// Token buckets that all CPUs share.
 #[btf_map]
-pub static BUCKETS: Array<abi::Bucket, { abi::BUCKETS }> = Array::new();
+pub static BUCKETS: Array<abi::Bucket, { abi::LIMITS }> = Array::new();
 
-/// Which rule a bucket belongs to. The loader's alone.
+/// What each limit says and whose it is. The loader's alone.
 #[btf_map]
-pub static BUCKET_OWNERS: Array<u64, { abi::BUCKETS }> = Array::new();
+pub static LIMITS: Array<abi::LimitInfo, { abi::LIMITS }> = Array::new();
+
+/// What passed each limit and what didn't.
+#[btf_map]
+pub static LIMIT_COUNTERS: PerCpuArray<abi::LimitCounter, { abi::LIMITS }> = PerCpuArray::new();
+
+/// Token buckets by key. The loader may make it another size.
+#[btf_map]
+pub static CELLS: Array<CellSet, { abi::CELL_SETS as usize }> = Array::new();
+
+/// What became of keys that had no cell.
+#[btf_map]
+pub static CELL_STATS: PerCpuArray<abi::CellStats, 1> = PerCpuArray::new();
+
+/// The IPv6 networks that this machine is on.
+#[btf_map]
+pub static ON_LINK: Array<abi::OnLink, 1> = Array::new();
 
 /// Addresses of this machine, IPv4 in mapped form: see [`abi::local`].
 #[btf_map]
@@ -80,6 +96,14 @@ pub static TRACE: Array<abi::Trace, 1> = Array::new();
 #[btf_map]
 pub static SCRATCH: PerCpuArray<[u8; crate::frame::SCRATCH], 1> = PerCpuArray::new();
 
+/// Which sources the bench's front writes.
+#[btf_map]
+pub static SWEEP: Array<abi::Sweep, 1> = Array::new();
+
+/// Where it goes on.
+#[btf_map]
+pub static SWEEP_TO: ProgramArray<1> = ProgramArray::new();
+
 /// The stable index of the interface that this copy of the program is attached to.
 #[unsafe(no_mangle)]
 pub static INTERFACE_ID: Global<u32> = Global::new(0);
@@ -92,3 +116,7 @@ pub static TRACING: Global<u32> = Global::new(0);
 /// The length of a tick, in the unit of bucket time.
 #[unsafe(no_mangle)]
 pub static TICK: Global<u64> = Global::new(4_000_000 << 8);
+
+/// What the kernel's count of ticks showed at the start (INITIAL_JIFFIES, linux/jiffies.h).
+#[unsafe(no_mangle)]
+pub static FIRST_TICK: Global<u64> = Global::new(0xffff_ffff - 300 * 250 + 1);

@@ -271,12 +271,12 @@ pub struct Stats(pub BTreeMap<Labels, u64>);
 impl Stats {
     fn of(json: &Value) -> Self {
         const NAMES: [&str; 7] = ["iface", "family", "type", "code", "verdict", "reason", "mode"];
-        let lines = json.as_array().expect("a list of counters").iter();
-        let lines = lines.map(|line| {
+        let lines = json["counters"].as_array().expect("a list of counters");
+        let count = lines.len();
+        let lines = lines.iter().map(|line| {
             let text = |name| line[name].as_str().expect("a label").to_owned();
             (NAMES.map(text), line["packets"].as_u64().expect("a number of packets"))
         });
-        let count = json.as_array().map_or(0, Vec::len);
         let stats = Self(lines.collect());
         assert_eq!(stats.0.len(), count, "each counter stands once: {json}");
         stats

@@ -326,7 +326,7 @@ fn every_reason_is_reached() {
         family = "icmpv4"
         type = 8
         action = "limit"
-        limit = { rate = 1, burst = 1, every = "hour" }
+        limit = { rate = 1, burst = 1, every = "hour", random = false }
     "#;
     let mut gate = Gate::profile(Profile::Host);
     let mut reached: BTreeMap<Reason, String> = BTreeMap::new();
@@ -340,11 +340,15 @@ fn every_reason_is_reached() {
     note(&mut gate, Ipv4::default().payload(17, [0; 8]).into());
     note(&mut gate, Ipv4::default().icmp(echo(8)).frame().tags(3).into());
     note(&mut gate, Ipv4::default().icmp(echo(0)).into());
+    // Certification paths (RFC 3971) are all that the profile passes without a limit.
+    note(&mut gate, Ipv6::default().icmp(Message::new(148, 0).zeros(8)).into());
     note(&mut gate, Ipv4::default().icmp(error_v4(4, 0, 0)).into());
     note(&mut gate, Ipv4::default().icmp(error_v4(5, 0, 0)).into());
-    gate.apply(LIMITED);
-    note(&mut gate, Ipv4::default().icmp(echo(8)).into());
-    note(&mut gate, Ipv4::default().icmp(echo(8)).into());
+    for policy in [LIMITED.to_owned(), LIMITED.replace("random", "reserve = true, random")] {
+        gate.apply(&policy);
+        note(&mut gate, Ipv4::default().icmp(echo(8)).into());
+        note(&mut gate, Ipv4::default().icmp(echo(8)).into());
+    }
 
     for entry in TABLE {
         let how = match (reached.get(&entry.reason), entry.reason) {

@@ -2,8 +2,8 @@
 //! in fragments.
 //!
 //! [`host`] and [`transit`] are the table of defaults read once more, as code of its own; what
-//! passes within a limit and what passes freely is the same to them, since a limit that a later
-//! version keeps makes the one of the other.
+//! passes within a limit and what passes freely is the same to them. So that no limit by source
+//! matters, each packet of a sweep has a source of its own.
 
 use icmp_common::{
     abi::{class_kind, family, fragment, local},
@@ -75,17 +75,22 @@ fn expected(profile: Profile, f: u8, ty: u8, code: u8, part: u8, in_transit: boo
 const HERE: &str = "198.51.100.1";
 const HERE6: &str = "2001:db8:2::1";
 
-fn frame(f: u8, ty: u8, code: u8, part: u8, in_transit: bool) -> Vec<u8> {
+/// The frame of a message from the `n`th source.
+fn frame(n: usize, f: u8, ty: u8, code: u8, part: u8, in_transit: bool) -> Vec<u8> {
     // As long as any type requires, and of zeros, which no count of records minds.
     let message = Message::new(ty, code).zeros(52);
     let more = part == fragment::FIRST;
     if f == family::ICMPV6 {
         let to = if in_transit { "2001:db8:9::9" } else { HERE6 };
-        let packet = Ipv6::between("2001:db8:1::1", to);
+        let packet =
+            Ipv6::between(&format!("2001:db8:{:x}:{:x}::1", 0x100 + (n >> 16), n & 0xffff), to);
         let packet = if more { packet.extension(Extension::fragment(0, true)) } else { packet };
         return packet.icmp(message).into();
     }
-    let packet = Ipv4::between("192.0.2.1", if in_transit { "203.0.113.9" } else { HERE });
+    let packet = Ipv4::between(
+        &format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255),
+        if in_transit { "203.0.113.9" } else { HERE },
+    );
     let packet = packet.fragment(0, more);
     (if f == family::IGMP { packet.igmp(message) } else { packet.icmp(message) }).into()
 }
@@ -108,7 +113,7 @@ fn every_type(profile: Profile) {
             for code in CODES.into_iter().filter(|c| !in_vm() || ty == 3 || *c == 0) {
                 for part in [fragment::NONE, fragment::FIRST] {
                     for in_transit in [false, true] {
-                        let frame = frame(f, ty, code, part, in_transit);
+                        let frame = frame(n, f, ty, code, part, in_transit);
                         let seen = gate.send(&frame);
                         let should = expected(profile, f, ty, code, part, in_transit);
                         let observing = profile == Profile::Observe;
@@ -188,7 +193,8 @@ fn later_fragments_have_a_rule_of_their_own() {
     ] {
         let mut gate = local_gate(profile);
         let by = |f: &str, suffix: &str| {
-            format!("{f} later -> pass accepted by {f}/later-fragment{suffix}")
+            let reason = if suffix.is_empty() { "within-limit" } else { "accepted" };
+            format!("{f} later -> pass {reason} by {f}/later-fragment{suffix}")
         };
         let cases = [
             ("icmpv4", later(family::ICMPV4, to), by("icmpv4", suffix)),
@@ -264,13 +270,14 @@ fn monitors_are_spared() {
             (
                 "a monitor",
                 ping("192.0.2.77"),
-                "icmpv4 8/0 good -> pass accepted by icmpv4/echo-request-from-monitors".to_owned(),
+                "icmpv4 8/0 good -> pass within-limit by icmpv4/echo-request-from-monitors"
+                    .to_owned(),
             ),
             ("a stranger", ping("192.0.3.1"), format!("icmpv4 8/0 good -> {other}")),
             (
                 "a monitor, IPv6",
                 ping6("2001:db8:1:9::1"),
-                "icmpv6 128/0 good -> pass accepted by icmpv6/echo-request-from-monitors"
+                "icmpv6 128/0 good -> pass within-limit by icmpv6/echo-request-from-monitors"
                     .to_owned(),
             ),
             ("a stranger, IPv6", ping6("2001:db8:7::1"), format!("icmpv6 128/0 good -> {other6}")),
@@ -295,7 +302,7 @@ fn every_type_and_code_is_seen_and_counted_by_its_class() {
     for f in family::ALL {
         for ty in 0..=u8::MAX {
             for code in (0..=u8::MAX).filter(|code| sampled_pair(ty, *code)) {
-                let frame = frame(f, ty, code, fragment::NONE, false);
+                let frame = frame(n as usize, f, ty, code, fragment::NONE, false);
                 let seen = gate.send(&frame);
                 // But for version 0 (RFC 988), IGMP has no codes.
                 let read = if f == family::IGMP && !(1..=8).contains(&ty) { 0 } else { code };

@@ -54,7 +54,7 @@ fn write_summary(
     compiled: &Compiled,
 ) -> std::io::Result<()> {
     let after = &compiled.info;
-    let kept = compiled.buckets.iter().filter(|b| b.kept).count();
+    let kept = compiled.limits.iter().filter(|l| l.kept).count();
     let observed = if after.observe == 0 { "" } else { ", observed only" };
     writeln!(
         out,
@@ -71,6 +71,6 @@ fn write_summary(
         before.rules,
         after.prefixes,
         before.prefixes,
-        compiled.buckets.len() - kept,
+        compiled.limits.len() - kept,
     )
 }

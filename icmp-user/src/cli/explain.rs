@@ -12,7 +12,7 @@
 use super::{DONE, block_on, failure::Failure};
 use crate::{
     capture::{Capture, Content, Frame, hex},
-    datapath::{Error, Instance, Program, check_system, local_addresses},
+    datapath::{Error, Instance, Program, check_system, surroundings},
     policy::{self, CheckMode, CheckedPolicy, Compiled, Profile},
 };
 use anyhow::Context as _;
@@ -225,9 +225,9 @@ impl Explainer {
                 return Err(usage(format!("--iface {name:?}: no interface can have that name")));
             }
         };
-        let addresses = block_on(async { Ok(local_addresses().await?) })
+        let known = block_on(async { Ok(surroundings().await?) })
             .context("reading the addresses of this machine")?;
-        instance.maps().set_local(&addresses)?;
+        instance.maps().set_surroundings(&known)?;
         Ok(Self { instance, policy, compiled })
     }
 

@@ -48,7 +48,7 @@ fn code(error: &anyhow::Error) -> u8 {
     };
     match compile {
         // The maps are at fault, not the policy.
-        Some(CompileError::Registry | CompileError::Buckets) | None => FAILED,
+        Some(CompileError::Registry | CompileError::Keys { .. }) | None => FAILED,
         Some(_) => WRONG,
     }
 }
@@ -106,7 +106,9 @@ mod tests {
         let rules = CompileError::Rules { found: 5000 };
         assert_eq!(code(&datapath::Error::Compile(rules.clone()).into()), WRONG);
         assert_eq!(code(&rules.into()), WRONG);
-        assert_eq!(code(&datapath::Error::Compile(CompileError::Buckets).into()), FAILED);
+        assert_eq!(code(&datapath::Error::Compile(CompileError::Limits).into()), WRONG);
+        let keys = CompileError::Keys { wanted: 1024, found: 4096 };
+        assert_eq!(code(&datapath::Error::Compile(keys).into()), FAILED);
         assert_eq!(code(&datapath::Error::NotBuilt.into()), FAILED);
         let errors = policy::from_str("f", "=").unwrap_err();
         assert_eq!(report(&errors.into(), true), ExitCode::from(WRONG));

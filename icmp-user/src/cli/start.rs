@@ -4,13 +4,13 @@
 use super::{failure::Failure, output::say, watch::say_renamed};
 use crate::{
     datapath::{
-        self, AttachMode, Attached, Interface, LocalAddress, Lock, Maps, PinDir, Renamed, attach,
-        check_system, follow, local_addresses, renamed, text,
+        self, AttachMode, Attached, Interface, Lock, Maps, PinDir, Renamed, Surroundings, attach,
+        check_system, follow, renamed, surroundings, text,
     },
     policy::{self, CheckedPolicy, Compiled, Profile, inert_note},
 };
 use clap::ValueEnum;
-use icmp_common::abi::LOCAL_ADDRESSES;
+use icmp_common::abi::{LOCAL_ADDRESSES, ON_LINK};
 use std::{collections::HashSet, path::PathBuf};
 
 /// What to attach, and how.
@@ -57,7 +57,7 @@ pub struct Start {
     /// How to attach.
     pub mode: AttachMode,
     policy: CheckedPolicy,
-    local: Vec<LocalAddress>,
+    surroundings: Surroundings,
     /// Every interface of this network namespace.
     present: Vec<Interface>,
 }
@@ -94,9 +94,9 @@ impl Start {
         if !errors.is_empty() {
             return Err(Failure::Several(errors).into());
         }
-        let local = local_addresses().await?;
+        let surroundings = surroundings().await?;
         let present = datapath::interfaces().await?;
-        Ok(Self { interfaces, mode: args.mode.into(), policy, local, present })
+        Ok(Self { interfaces, mode: args.mode.into(), policy, surroundings, present })
     }
 
     /// Attaches to all, or to none, and says how it went.
@@ -119,7 +119,7 @@ impl Start {
                 self.policy.profile.name()
             ));
         }
-        let done = attach(pins, &self.interfaces, self.mode, &self.policy, &self.local);
+        let done = attach(pins, &self.interfaces, self.mode, &self.policy, &self.surroundings);
         let (_, compiled, attached) = done?;
         if claim {
             names().filter(|n| !present.contains(*n)).try_for_each(&mut take)?;
@@ -187,9 +187,11 @@ impl Start {
             say(format_args!("note: {note}"));
         }
         say_absent(compiled);
-        if self.local.len() > LOCAL_ADDRESSES {
-            say_too_many_local(self.local.len() - LOCAL_ADDRESSES);
-        }
+        let Surroundings { addresses, on_link } = &self.surroundings;
+        say_too_many(
+            addresses.len().saturating_sub(LOCAL_ADDRESSES),
+            on_link.len().saturating_sub(ON_LINK),
+        );
     }
 }
 
@@ -201,12 +203,20 @@ pub fn say_absent(compiled: &Compiled) {
     }
 }
 
-/// That more addresses are local than the map holds.
-pub fn say_too_many_local(left_out: usize) {
-    say(format_args!(
-        "this machine has {left_out} addresses more than the {LOCAL_ADDRESSES} that are held; what \
-         is sent to those counts as transit"
-    ));
+/// That this machine has more addresses or IPv6 networks than the maps hold.
+pub fn say_too_many(addresses: usize, networks: usize) {
+    if addresses > 0 {
+        say(format_args!(
+            "this machine has {addresses} addresses more than the {LOCAL_ADDRESSES} that are held; \
+             what is sent to those counts as transit"
+        ));
+    }
+    if networks > 0 {
+        say(format_args!(
+            "this machine is on {networks} IPv6 networks more than the {ON_LINK} that are held; \
+             limits by source take a /64 of those for one source"
+        ));
+    }
 }
 
 /// How an interface came to be attached.

@@ -5,7 +5,7 @@ use super::{
     output::{Out, columns, say},
     status::read,
 };
-use crate::observe::{CounterLine, Field, HOOK, Snapshot, metrics};
+use crate::observe::{CounterLine, Field, HOOK, KeysState, LimitState, Snapshot, metrics};
 use icmp_common::abi::family;
 use serde::Serialize;
 use std::{io::Write as _, process::ExitCode};
@@ -39,13 +39,71 @@ struct Line {
     octets: u64,
 }
 
+/// A limit of the policy in force.
+#[derive(Serialize)]
+struct Limit<'a> {
+    hook: &'static str,
+    rule: &'a str,
+    key: &'static str,
+    unit: &'static str,
+    reserve: bool,
+    rate: u64,
+    period_s: u32,
+    burst: u64,
+    /// What is left of the burst; null for a limit by key.
+    level: Option<u64>,
+    passed: u64,
+    refused: u64,
+}
+
+/// The table of limits by key.
+#[derive(Serialize)]
+struct Keys {
+    capacity: u64,
+    used: Option<u64>,
+    taken: u64,
+    full: u64,
+}
+
+/// All that `--json` has.
+#[derive(Serialize)]
+struct Stats<'a> {
+    counters: Vec<Line>,
+    limits: Vec<Limit<'a>>,
+    keys: Keys,
+}
+
+impl<'a> Stats<'a> {
+    fn of(snapshot: &'a Snapshot) -> Self {
+        let limit = |l: &'a LimitState| Limit {
+            hook: l.hook,
+            rule: &l.rule,
+            key: l.key,
+            unit: l.unit,
+            reserve: l.reserve,
+            rate: l.rate,
+            period_s: l.period_s,
+            burst: l.burst,
+            level: l.level,
+            passed: l.passed,
+            refused: l.refused,
+        };
+        let KeysState { capacity, used, taken, full } = snapshot.keys;
+        Self {
+            counters: lines(snapshot),
+            limits: snapshot.limits.iter().map(limit).collect(),
+            keys: Keys { capacity, used, taken, full },
+        }
+    }
+}
+
 /// Shows them.
 pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCode> {
     let snapshot = read(&global.pins())?;
     if args.prometheus {
         out.write_all(metrics::render(&snapshot)?.as_bytes())?;
     } else if args.json {
-        out.json(&lines(&snapshot))?;
+        out.json(&Stats::of(&snapshot))?;
     } else {
         write(out, &snapshot)?;
     }
@@ -123,6 +181,40 @@ fn write(out: &mut Out, snapshot: &Snapshot) -> std::io::Result<()> {
                 interface.name, interface.overflow.packets, interface.overflow.octets
             )?;
         }
+    }
+    write_limits(out, snapshot)
+}
+
+/// The limits that packets have met, and the table of their keys.
+fn write_limits(out: &mut Out, snapshot: &Snapshot) -> std::io::Result<()> {
+    let head = ["HOOK", "LIMIT OF", "BY", "RATE", "BURST", "LEFT", "PASSED", "REFUSED"];
+    let mut rows = vec![head.map(str::to_owned)];
+    for limit in snapshot.limits.iter().filter(|l| l.passed + l.refused > 0) {
+        let period = match limit.period_s {
+            60 => "min",
+            3600 => "h",
+            _ => "s",
+        };
+        let unit = if limit.unit == "packets" { "" } else { " octets" };
+        rows.push([
+            limit.hook.to_owned(),
+            limit.rule.clone(),
+            if limit.reserve { "reserve" } else { limit.key }.to_owned(),
+            format!("{}{unit}/{period}", limit.rate),
+            limit.burst.to_string(),
+            limit.level.map_or("-".to_owned(), |level| level.to_string()),
+            limit.passed.to_string(),
+            limit.refused.to_string(),
+        ]);
+    }
+    if rows.len() == 1 {
+        return Ok(());
+    }
+    writeln!(out)?;
+    columns(out, [false, false, false, true, true, true, true, true], &rows)?;
+    let KeysState { capacity, used, full, .. } = snapshot.keys;
+    if let Some(used) = used {
+        writeln!(out, "{used} of {capacity} keys hold a bucket; {full} packets found none free")?;
     }
     Ok(())
 }

@@ -3,11 +3,11 @@
 
 use super::{
     output::say,
-    start::{say_attached, say_too_many_local},
+    start::{say_attached, say_too_many},
 };
 use crate::datapath::{
     self, AttachMode, Error, Interface, KernelLog, Maps, PinDir, Renamed, attached_index, follow,
-    local_addresses, name_of, reattach, renamed, watch_addresses,
+    name_of, reattach, renamed, surroundings, watch_addresses,
 };
 use icmp_common::abi::name;
 use std::time::Duration;
@@ -61,11 +61,9 @@ impl Addresses {
         sleep(GATHER).await;
         while self.changes.try_recv().is_ok() {}
         match self.write().await {
-            Ok(left_out) => {
+            Ok((addresses, networks)) => {
                 (self.failed, self.said) = (false, None);
-                if left_out > 0 {
-                    say_too_many_local(left_out);
-                }
+                say_too_many(addresses, networks);
             }
             // Detached by another command: there is no map to write any more.
             Err(Error::NoInstance { .. }) => self.failed = false,
@@ -76,13 +74,13 @@ impl Addresses {
         }
     }
 
-    async fn write(&self) -> Result<usize, Error> {
-        let addresses = local_addresses().await?;
+    async fn write(&self) -> Result<(usize, usize), Error> {
+        let known = surroundings().await?;
         let pins = self.pins.clone();
         let write = move || {
             pins.require()?;
             let _lock = pins.lock()?;
-            Maps::open(&pins)?.set_local(&addresses)
+            Maps::open(&pins)?.set_surroundings(&known)
         };
         blocking(write).await
     }

@@ -1,12 +1,13 @@
-//! The addresses that are this machine's, from its routing tables: what the table *local* says is
-//! local, and what it calls a broadcast.
+//! What the routing tables say of addresses: which are this machine's, which they call a broadcast,
+//! which are gateways, and which IPv6 networks this machine is on.
 
 use super::Error;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use icmp_common::abi::local;
+use ipnet::Ipv6Net;
 use rtnetlink::{
     MulticastGroup, RouteMessageBuilder, new_multicast_connection,
-    packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType},
+    packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tokio::sync::mpsc;
@@ -30,30 +31,45 @@ impl LocalAddress {
     }
 }
 
-/// Every local address of this network namespace, sorted.
+/// What is known of addresses, in this network namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Local addresses, broadcasts and gateways, sorted. An address that is several of these is the
+    /// first.
+    pub addresses: Vec<LocalAddress>,
+    /// The IPv6 networks that this machine is on, the longest prefix first. Link-local ones aren't
+    /// among them.
+    pub on_link: Vec<Ipv6Net>,
+}
+
+/// Asks the kernel.
 ///
 /// # Errors
 /// Where the kernel can't be asked.
-pub async fn local_addresses() -> Result<Vec<LocalAddress>, Error> {
+pub async fn surroundings() -> Result<Surroundings, Error> {
     let (connection, handle, _) =
         rtnetlink::new_connection().map_err(Error::io("opening a netlink socket"))?;
     let task = tokio::spawn(connection);
-    let mut found = Vec::new();
+    let mut found = Surroundings::default();
     let v4 = RouteMessageBuilder::<Ipv4Addr>::new().build();
     let v6 = RouteMessageBuilder::<Ipv6Addr>::new().build();
     for query in [v4, v6] {
         let mut routes = handle.route().get(query).execute();
         while let Some(route) = routes.try_next().await? {
-            found.extend(of_route(&route));
+            found.addresses.extend(local_of(&route));
+            found.addresses.extend(gateways_of(&route));
+            found.on_link.extend(network_of(&route));
         }
     }
     task.abort();
-    found.sort_unstable();
-    found.dedup();
+    found.addresses.sort_unstable();
+    found.addresses.dedup_by_key(|a| a.octets);
+    found.on_link.sort_unstable_by_key(|net| (u8::MAX - net.prefix_len(), *net));
+    found.on_link.dedup();
     Ok(found)
 }
 
-fn of_route(route: &RouteMessage) -> Option<LocalAddress> {
+fn local_of(route: &RouteMessage) -> Option<LocalAddress> {
     let kind = match route.header.kind {
         RouteType::Local | RouteType::Anycast => local::UNICAST,
         RouteType::Broadcast => local::BROADCAST,
@@ -67,6 +83,47 @@ fn of_route(route: &RouteMessage) -> Option<LocalAddress> {
     // 127.0.0.0/8 is local as a whole, and never arrives.
     let whole = if destination.is_ipv4() { 32 } else { 128 };
     (route.header.destination_prefix_length == whole).then(|| LocalAddress::new(destination, kind))
+}
+
+/// The gateways of a route, those of several next hops included.
+fn gateways_of(route: &RouteMessage) -> Vec<LocalAddress> {
+    let hop = |attribute: &RouteAttribute| {
+        let address = match attribute {
+            RouteAttribute::Gateway(RouteAddress::Inet(v4)) => IpAddr::V4(*v4),
+            RouteAttribute::Gateway(RouteAddress::Inet6(v6)) => IpAddr::V6(*v6),
+            // An IPv4 route through an IPv6 gateway (RFC 5549).
+            RouteAttribute::Via(RouteVia::Inet6(v6)) => IpAddr::V6(*v6),
+            RouteAttribute::Via(RouteVia::Inet(v4)) => IpAddr::V4(*v4),
+            _ => return None,
+        };
+        Some(LocalAddress::new(address, local::GATEWAY))
+    };
+    let of_all = |attributes: &[RouteAttribute]| -> Vec<LocalAddress> {
+        attributes.iter().filter_map(hop).collect()
+    };
+    let mut found = of_all(&route.attributes);
+    for attribute in &route.attributes {
+        if let RouteAttribute::MultiPath(hops) = attribute {
+            found.extend(hops.iter().flat_map(|h| of_all(&h.attributes)));
+        }
+    }
+    found
+}
+
+/// The IPv6 network of a route that has no gateway: its hosts are neighbours.
+fn network_of(route: &RouteMessage) -> Option<Ipv6Net> {
+    if route.header.kind != RouteType::Unicast || !gateways_of(route).is_empty() {
+        return None;
+    }
+    let destination = route.attributes.iter().find_map(|a| match a {
+        RouteAttribute::Destination(RouteAddress::Inet6(v6)) => Some(*v6),
+        _ => None,
+    })?;
+    // fe80::/10 is known without being told, and a default route on a link (a tunnel) makes nobody
+    // a neighbour.
+    let length = route.header.destination_prefix_length;
+    (length > 0 && destination.segments()[0] & 0xffc0 != 0xfe80)
+        .then(|| Ipv6Net::new(destination, length).ok())?
 }
 
 /// Says when addresses may have changed: one message for any number of changes since the last one

@@ -1,7 +1,7 @@
 //! Attaching to an interface, taking up what a former process left, and detaching.
 
 use super::{
-    Error, ForeignXdp, Interface, KernelLog, LocalAddress, Maps, PinDir, attached_index,
+    Error, ForeignXdp, Interface, KernelLog, Maps, PinDir, Surroundings, attached_index,
     instance::{for_interface, shared_maps},
     link::detach_link,
 };
@@ -44,7 +44,7 @@ pub struct Attached {
     pub log: Option<KernelLog>,
 }
 
-/// Attaches to all of these interfaces with this policy, or to none. `local` is what the first
+/// Attaches to all of these interfaces with this policy, or to none. `surroundings` is what the first
 /// packet finds as this machine's addresses.
 ///
 /// Where the instance exists, its maps are taken up: counters go on, and the policy in force stays
@@ -57,7 +57,7 @@ pub fn attach(
     interfaces: &[Interface],
     mode: AttachMode,
     policy: &CheckedPolicy,
-    local: &[LocalAddress],
+    surroundings: &Surroundings,
 ) -> Result<(Maps, Compiled, Vec<Attached>), Error> {
     for interface in interfaces {
         refuse_foreign(pins, interface)?;
@@ -66,7 +66,7 @@ pub fn attach(
     let lock = pins.lock()?;
     let is_new = !pins.exists();
     let before = pins.interfaces();
-    let result = attach_all(pins, interfaces, mode, policy, local);
+    let result = attach_all(pins, interfaces, mode, policy, surroundings);
     if result.is_err() {
         // Leave nothing of what this call made.
         for interface in interfaces.iter().filter(|i| !before.contains(&i.name)) {
@@ -89,14 +89,14 @@ fn attach_all(
     interfaces: &[Interface],
     mode: AttachMode,
     policy: &CheckedPolicy,
-    local: &[LocalAddress],
+    surroundings: &Surroundings,
 ) -> Result<(Maps, Compiled, Vec<Attached>), Error> {
-    let mut maps = shared_maps(pins)?;
+    let mut maps = shared_maps(pins, policy.cell_sets())?;
     let mut ids = Vec::new();
     for interface in interfaces {
         ids.push(maps.interface_id(&interface.name)?);
     }
-    maps.set_local(local)?;
+    maps.set_surroundings(surroundings)?;
     // In a new instance, the policy stands before the first packet meets a program. Where one is in
     // force, it stays until nothing can fail any more but its successor.
     let mut compiled = None;

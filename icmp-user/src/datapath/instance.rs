@@ -3,6 +3,7 @@
 use super::{
     Error, Maps, PinDir,
     counters::Counters,
+    first_tick,
     maps::Value,
     object::{self, Constants, Place},
     tick_units,
@@ -10,10 +11,10 @@ use super::{
 use crate::policy::{CheckedPolicy, Compiled};
 use aya::{
     Ebpf,
-    maps::Array,
+    maps::{Array, ProgramArray},
     programs::{ProgramError, TestRun as _, TestRunOptions, Xdp},
 };
-use icmp_common::abi::{Trace, name};
+use icmp_common::abi::{Sweep, Trace, name};
 use std::time::Duration;
 
 /// The programs of the object.
@@ -25,11 +26,13 @@ pub enum Program {
     EmptyPass,
     /// Only drops.
     EmptyDrop,
+    /// Gives the packet another source and goes on in another program: see [`Instance::sweep`].
+    Sweep,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Ingress, Self::EmptyPass, Self::EmptyDrop];
+    pub const ALL: [Self; 4] = [Self::Ingress, Self::EmptyPass, Self::EmptyDrop, Self::Sweep];
 
     /// Its name in the object.
     #[must_use]
@@ -38,6 +41,7 @@ impl Program {
             Self::Ingress => name::INGRESS,
             Self::EmptyPass => name::EMPTY_PASS,
             Self::EmptyDrop => name::EMPTY_DROP,
+            Self::Sweep => name::SWEEP_SOURCES,
         }
     }
 }
@@ -102,7 +106,7 @@ impl Instance {
         interfaces: &[&str],
         index: u32,
     ) -> Result<(Self, Compiled), Error> {
-        let constants = Constants { interface_id: index, tracing, tick: tick_units() };
+        let constants = Constants { interface_id: index, tracing, ..constants(policy.cell_sets()) };
         let mut ebpf = object::load(&Place::Private, constants)?;
         let mut maps = Maps::take(&mut ebpf)?;
         // A copy's maps are new, so these are 0, 1 and on.
@@ -132,8 +136,7 @@ impl Instance {
     /// # Errors
     /// [`Error::NotRunnable`] where the kernel's test run doesn't take the frame.
     pub fn run(&self, program: Program, frame: &[u8], repeat: u32) -> Result<Run, Error> {
-        let not_found = Error::Missing { kind: "program", name: program.name() };
-        let xdp: &Xdp = self.ebpf.program(program.name()).ok_or(not_found)?.try_into()?;
+        let xdp = self.program(program)?;
         let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
         match xdp.test_run(options) {
             Ok(result) => Ok(Run { action: result.return_value, duration: result.duration }),
@@ -144,6 +147,29 @@ impl Instance {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Makes [`Program::Sweep`] go through this many sources, a power of two up to 2^24, and go on
+    /// in that program.
+    ///
+    /// # Errors
+    /// Where a map can't be written.
+    pub fn sweep(&mut self, sources: u32, to: Program) -> Result<(), Error> {
+        let program: &Xdp = self.program(to)?;
+        let program = program.fd()?.try_clone().map_err(Error::io("duplicating a descriptor"))?;
+        let map = |name| Error::Missing { kind: "map", name };
+        let sweep = self.ebpf.map_mut(name::SWEEP).ok_or(map(name::SWEEP))?;
+        let mut sweep: Array<_, Value<Sweep>> = sweep.try_into()?;
+        sweep.set(0, Value(Sweep { mask: sources - 1, next: 0 }), 0)?;
+        let to = self.ebpf.map_mut(name::SWEEP_TO).ok_or(map(name::SWEEP_TO))?;
+        let mut to: ProgramArray<_> = to.try_into()?;
+        to.set(0, &program, 0)?;
+        Ok(())
+    }
+
+    fn program(&self, program: Program) -> Result<&Xdp, Error> {
+        let not_found = Error::Missing { kind: "program", name: program.name() };
+        Ok(self.ebpf.program(program.name()).ok_or(not_found)?.try_into()?)
     }
 
     /// What happened to the last packet. Only where the copy was loaded for tracing.
@@ -162,13 +188,22 @@ impl Instance {
     /// # Errors
     /// Where it can't be asked.
     pub fn info(&self, program: Program) -> Result<Runnable, Error> {
-        let not_found = Error::Missing { kind: "program", name: program.name() };
-        let info = self.ebpf.program(program.name()).ok_or(not_found)?.info()?;
+        let info = self.program(program)?.info()?;
         Ok(Runnable {
             verified_instructions: info.verified_instruction_count(),
             translated: info.size_translated(),
             jited: info.size_jitted(),
         })
+    }
+}
+
+fn constants(cell_sets: u32) -> Constants {
+    Constants {
+        interface_id: 0,
+        tracing: false,
+        tick: tick_units(),
+        first_tick: first_tick(),
+        cell_sets,
     }
 }
 
@@ -193,11 +228,12 @@ pub(super) fn load_program<'a>(
     }
 }
 
-/// Makes the shared maps of an instance, or takes up those that are there.
-pub(super) fn shared_maps(pins: &PinDir) -> Result<Maps, Error> {
+/// Makes the shared maps of an instance, with so many sets of cells, or takes up those that are
+/// there.
+pub(super) fn shared_maps(pins: &PinDir, cell_sets: u32) -> Result<Maps, Error> {
     pins.create()?;
     if !pins.exists() {
-        drop(object::load(&Place::Shared(pins), Constants::default())?);
+        drop(object::load(&Place::Shared(pins), constants(cell_sets))?);
     }
     Maps::open(pins)
 }
@@ -205,7 +241,7 @@ pub(super) fn shared_maps(pins: &PinDir) -> Result<Maps, Error> {
 /// Loads the copy of one interface, with its maps pinned.
 pub(super) fn for_interface(pins: &PinDir, interface: &str, id: u32) -> Result<Ebpf, Error> {
     pins.create_interface(interface)?;
-    let constants = Constants { interface_id: id, tracing: false, tick: tick_units() };
+    let constants = Constants { interface_id: id, ..constants(0) };
     let mut ebpf = object::load(&Place::Interface(pins, interface), constants)?;
     load_program(&mut ebpf, name::INGRESS)?;
     Ok(ebpf)

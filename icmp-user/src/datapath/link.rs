@@ -87,7 +87,7 @@ fn open(pins: &PinDir, interface: &str) -> Option<OwnedFd> {
 
 /// # Safety
 /// The attributes must be those of the command, and what they point to valid for it.
-unsafe fn bpf<T>(command: libc::c_long, attributes: &T) -> Option<libc::c_long> {
+pub(super) unsafe fn bpf<T>(command: libc::c_long, attributes: &T) -> Option<libc::c_long> {
     let pointer = std::ptr::from_ref(attributes);
     // SAFETY: as the caller promises.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, pointer, size_of::<T>()) };

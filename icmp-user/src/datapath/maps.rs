@@ -1,19 +1,27 @@
 //! The shared maps of an instance, typed.
 
 use super::{
-    Error, LocalAddress, PinDir,
+    Error, LocalAddress, PinDir, Surroundings, cells,
     object::{self, Constants, Place},
 };
 use crate::policy::{CheckedPolicy, CompileContext, Compiled};
 use aya::{
     Ebpf, Pod,
-    maps::{Array, ArrayOfMaps, HashMap, LpmTrie, Map, MapData, lpm_trie::Key},
+    maps::{
+        Array, ArrayOfMaps, HashMap, LpmTrie, Map, MapData, PerCpuArray, PerCpuValues,
+        lpm_trie::Key,
+    },
 };
 use icmp_common::abi::{
-    self, BUCKETS, Bucket, CLASSES, ClassKey, INTERFACES, PolicyInfo, PolicyTable, SCHEMA, name,
+    self, Bucket, CLASSES, CellStats, ClassKey, INTERFACES, LIMITS, LimitCounter, LimitInfo,
+    OnLink, PolicyInfo, PolicyTable, SCHEMA, name,
 };
+use icmp_common::cells::CellSet;
+use icmp_common::wire::ipv6::Address;
+use ipnet::Ipv6Net;
 use std::{
     collections::HashSet,
+    os::fd::{AsFd as _, OwnedFd},
     time::{SystemTime, UNIX_EPOCH},
 };
 use zerocopy::FromZeros;
@@ -36,7 +44,12 @@ pub struct Maps {
     zones_v4: Zones<[u8; 4]>,
     zones_v6: Zones<[u8; 16]>,
     buckets: Array<MapData, Value<Bucket>>,
-    owners: Array<MapData, u64>,
+    limits: Array<MapData, Value<LimitInfo>>,
+    limit_counters: PerCpuArray<MapData, Value<LimitCounter>>,
+    cells: Array<MapData, Value<CellSet>>,
+    cells_fd: OwnedFd,
+    cell_stats: PerCpuArray<MapData, Value<CellStats>>,
+    on_link: Array<MapData, Value<OnLink>>,
     local: HashMap<MapData, [u8; 16], u32>,
     class_keys: Array<MapData, Value<ClassKey>>,
     interfaces: Array<MapData, Value<abi::Interface>>,
@@ -71,12 +84,22 @@ impl Maps {
     }
 
     fn from(mut map: impl FnMut(&'static str) -> Result<Map, Error>) -> Result<Self, Error> {
+        let cells = map(name::CELLS)?;
+        let cells_fd = match &cells {
+            Map::Array(data) => data.fd().as_fd().try_clone_to_owned(),
+            _ => return Err(Error::Missing { kind: "map", name: name::CELLS }),
+        };
         Ok(Self {
             policy: map(name::POLICY)?.try_into()?,
             zones_v4: map(name::ZONES_V4)?.try_into()?,
             zones_v6: map(name::ZONES_V6)?.try_into()?,
             buckets: map(name::BUCKETS)?.try_into()?,
-            owners: map(name::BUCKET_OWNERS)?.try_into()?,
+            limits: map(name::LIMITS)?.try_into()?,
+            limit_counters: map(name::LIMIT_COUNTERS)?.try_into()?,
+            cells: cells.try_into()?,
+            cells_fd: cells_fd.map_err(Error::io("duplicating a descriptor"))?,
+            cell_stats: map(name::CELL_STATS)?.try_into()?,
+            on_link: map(name::ON_LINK)?.try_into()?,
             local: map(name::LOCAL)?.try_into()?,
             class_keys: map(name::CLASS_KEYS)?.try_into()?,
             interfaces: map(name::IFACES)?.try_into()?,
@@ -173,8 +196,10 @@ impl Maps {
     /// [`Error::Compile`] where it doesn't fit, or a map operation that failed.
     pub fn apply(&mut self, policy: &CheckedPolicy) -> Result<Compiled, Error> {
         let before = self.policy_info()?;
-        let owners =
-            (0..BUCKETS as u32).map(|i| self.owners.get(&i, 0)).collect::<Result<Vec<_>, _>>()?;
+        let owners = (0..LIMITS as u32)
+            .map(|i| Ok(self.limits.get(&i, 0)?.0.fingerprint))
+            .collect::<Result<Vec<_>, Error>>()?;
+        let secret = if before.secret == 0 { draw_secret()? } else { before.secret };
         let class_keys = self.class_keys()?;
         let mut names = vec![None; INTERFACES];
         for (id, name, _) in self.interfaces()? {
@@ -184,7 +209,9 @@ impl Maps {
             tick_units: super::tick_units(),
             class_keys: &class_keys,
             interface_names: &names,
-            bucket_owners: &owners,
+            limit_owners: &owners,
+            secret,
+            cell_sets: Some(self.cells.len()),
         })?;
 
         let generation = before.generation + 1;
@@ -198,9 +225,12 @@ impl Maps {
                 self.class_keys.set(i as u32, Value(*key), 0)?;
             }
         }
-        for used in compiled.buckets.iter().filter(|b| !b.kept) {
-            self.buckets.set(used.bucket, Value(Bucket::new_zeroed()), 0)?;
-            self.owners.set(used.bucket, used.fingerprint, 0)?;
+        for used in compiled.limits.iter().filter(|l| !l.kept) {
+            self.buckets.set(used.limit, Value(Bucket::new_zeroed()), 0)?;
+            let none = vec![Value(LimitCounter::default()); nr_cpus()?];
+            let none = PerCpuValues::try_from(none).map_err(Error::io("counting CPUs"))?;
+            self.limit_counters.set(used.limit, none, 0)?;
+            self.limits.set(used.limit, Value(used.info), 0)?;
         }
         // New maps, to be put into the slots: a copy of the object is where maps with the right BTF
         // come from.
@@ -222,10 +252,10 @@ impl Maps {
         // The swap. The kernel waits until no program still reads the table that it replaces.
         self.policy.set(0, &table, 0)?;
 
-        let in_use: HashSet<u32> = compiled.buckets.iter().map(|b| b.bucket).collect();
+        let in_use: HashSet<u32> = compiled.limits.iter().map(|l| l.limit).collect();
         for (i, owner) in (0..).zip(&owners) {
             if *owner != 0 && !in_use.contains(&i) {
-                self.owners.set(i, 0, 0)?;
+                self.limits.set(i, Value(LimitInfo::new_zeroed()), 0)?;
             }
         }
         compiled.info.generation = generation;
@@ -236,18 +266,76 @@ impl Maps {
         Ok(compiled)
     }
 
-    /// How often each bucket's compare-and-swap gave up, summed.
+    /// Every limit that is in use, with its bucket and what passed it over all CPUs.
+    ///
+    /// # Errors
+    /// Where a map can't be read.
+    pub fn limits(&self) -> Result<Vec<LimitEntry>, Error> {
+        let mut found = Vec::new();
+        for i in 0..LIMITS as u32 {
+            let info = self.limits.get(&i, 0)?.0;
+            if info.fingerprint == 0 {
+                continue;
+            }
+            let by_cpu = self.limit_counters.get(&i, 0)?;
+            let count = by_cpu.iter().fold(LimitCounter::default(), |sum, c| LimitCounter {
+                passed: sum.passed + c.0.passed,
+                refused: sum.refused + c.0.refused,
+            });
+            found.push(LimitEntry { info, bucket: self.buckets.get(&i, 0)?.0, count });
+        }
+        Ok(found)
+    }
+
+    /// How many sets of cells there are.
+    #[must_use]
+    pub fn cell_sets(&self) -> u32 {
+        self.cells.len()
+    }
+
+    /// How many cells stand for a key at this time; of a large table an estimate. `None` where the
+    /// kernel doesn't read it.
+    #[must_use]
+    pub fn cells_in_use(&self, now: u64) -> Option<u64> {
+        cells::in_use(&self.cells_fd, self.cell_sets(), now)
+    }
+
+    /// What became of keys that had no cell, over all CPUs.
     ///
     /// # Errors
     /// Where the map can't be read.
-    pub fn bucket_contention(&self) -> Result<u64, Error> {
-        let mut sum = 0;
-        for i in 0..BUCKETS as u32 {
-            if self.owners.get(&i, 0)? != 0 {
-                sum += self.buckets.get(&i, 0)?.0.contended;
-            }
+    pub fn cell_stats(&self) -> Result<CellStats, Error> {
+        let by_cpu = self.cell_stats.get(&0, 0)?;
+        Ok(by_cpu.iter().fold(CellStats::default(), |sum, s| CellStats {
+            taken: sum.taken + s.0.taken,
+            full: sum.full + s.0.full,
+        }))
+    }
+
+    /// Makes the list of IPv6 networks that this machine is on hold these, and returns how many
+    /// didn't fit.
+    ///
+    /// # Errors
+    /// Where the map can't be written.
+    pub fn set_on_link(&mut self, networks: &[Ipv6Net]) -> Result<usize, Error> {
+        let mut on_link = OnLink::default();
+        for (prefix, network) in on_link.prefixes.iter_mut().zip(networks) {
+            let words = |address: std::net::Ipv6Addr| Address::new(address.octets()).0;
+            prefix.network = words(network.network());
+            prefix.mask = words(network.netmask());
+            on_link.count += 1;
         }
-        Ok(sum)
+        self.on_link.set(0, Value(on_link), 0)?;
+        Ok(networks.len() - on_link.count as usize)
+    }
+
+    /// Makes the maps hold what is known of addresses, and returns how many addresses and networks
+    /// didn't fit.
+    ///
+    /// # Errors
+    /// Where a map can't be written.
+    pub fn set_surroundings(&mut self, known: &Surroundings) -> Result<(usize, usize), Error> {
+        Ok((self.set_local(&known.addresses)?, self.set_on_link(&known.on_link)?))
     }
 
     /// Makes the map of local addresses hold these and no others, and returns how many didn't fit.
@@ -268,6 +356,28 @@ impl Maps {
         }
         Ok(addresses.len() - fitting.len())
     }
+}
+
+/// A limit that is in use.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitEntry {
+    /// What it says and whose it is.
+    pub info: LimitInfo,
+    /// Its bucket; of a limit by key, the one that keys without a cell share.
+    pub bucket: Bucket,
+    /// What passed and what didn't.
+    pub count: LimitCounter,
+}
+
+fn nr_cpus() -> Result<usize, Error> {
+    aya::util::nr_cpus().map_err(|(what, source)| Error::Io { what: what.to_owned(), source })
+}
+
+/// A number that nobody else knows.
+fn draw_secret() -> Result<u64, Error> {
+    let secret = getrandom::u64()
+        .map_err(|error| Error::io("drawing a random number")(std::io::Error::other(error)))?;
+    Ok(secret.max(1))
 }
 
 fn pinned(pins: &PinDir, name: &'static str) -> Result<Map, Error> {

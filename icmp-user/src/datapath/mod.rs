@@ -7,6 +7,7 @@
 
 mod address;
 mod attach;
+mod cells;
 mod counters;
 mod error;
 mod instance;
@@ -19,7 +20,7 @@ mod pins;
 mod rename;
 mod system;
 
-pub use address::{LocalAddress, local_addresses, watch as watch_addresses};
+pub use address::{LocalAddress, Surroundings, surroundings, watch as watch_addresses};
 pub use attach::{AttachMode, Attached, attach, detach, detach_all, reattach};
 pub use counters::{CounterEntry, Counters};
 pub use error::Error;
@@ -27,8 +28,9 @@ pub use instance::{Instance, Program, Run, Runnable};
 pub use interface::{ForeignXdp, Interface, interfaces, name_of};
 pub use link::attached_index;
 pub use log::KernelLog;
-pub use maps::Maps;
 pub(crate) use maps::text;
+pub use maps::{LimitEntry, Maps};
 pub use pins::{DEFAULT_PIN_DIR, Lock, PinDir};
 pub use rename::{Renamed, follow, renamed};
 pub use system::{Note, check as check_system, tick_units};
+pub(crate) use system::{bucket_time, first_tick};

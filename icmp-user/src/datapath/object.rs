@@ -15,6 +15,10 @@ pub(super) struct Constants {
     pub tracing: bool,
     /// The length of a tick, in the unit of buckets.
     pub tick: u64,
+    /// What the kernel's count of ticks showed at the start.
+    pub first_tick: u64,
+    /// How many sets of cells are made, where they aren't there; 0 for the object's own number.
+    pub cell_sets: u32,
 }
 
 /// Where a copy's maps are.
@@ -39,7 +43,11 @@ pub(super) fn load(place: &Place<'_>, constants: Constants) -> Result<Ebpf, Erro
         .verifier_log_level(VerifierLogLevel::STATS)
         .override_global(name::INTERFACE_ID, &constants.interface_id, true)
         .override_global(name::TRACING, &tracing, true)
-        .override_global(name::TICK, &constants.tick, true);
+        .override_global(name::TICK, &constants.tick, true)
+        .override_global(name::FIRST_TICK, &constants.first_tick, true);
+    if constants.cell_sets != 0 {
+        loader.map_max_entries(name::CELLS, constants.cell_sets);
+    }
     if let Place::Shared(pins) | Place::Interface(pins, _) = place {
         for map in name::SHARED {
             loader.map_pin_path(map, pins.map(map));

@@ -1,8 +1,11 @@
 //! What the machine must have, and what it is better for it to have.
 
 use super::Error;
-use icmp_common::bucket::UNITS_PER_S;
-use nix::time::{ClockId, clock_getres};
+use icmp_common::bucket::{UNITS_PER_NS, UNITS_PER_S};
+use nix::{
+    sys::time::TimeSpec,
+    time::{ClockId, clock_getres, clock_gettime},
+};
 use std::{fs, path::Path};
 
 /// Something that lacks and is worth a line, but doesn't stop anything.
@@ -65,6 +68,21 @@ pub fn tick_units() -> u64 {
     let ns = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)
         .map_or(4_000_000, |t| t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64);
     tick_of_resolution(ns)
+}
+
+/// The time by which buckets go, now: the kernel's monotonic clock, in the unit of buckets.
+#[must_use]
+pub fn bucket_time() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap_or(TimeSpec::new(0, 0));
+    (now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64).wrapping_mul(UNITS_PER_NS)
+}
+
+/// What the kernel's count of ticks showed at the start (INITIAL_JIFFIES, linux/jiffies.h): 300
+/// seconds before it wraps at 32 bits, so that who forgets the wrap finds out soon.
+#[must_use]
+pub fn first_tick() -> u64 {
+    let hz = (UNITS_PER_S + tick_units() / 2) / tick_units();
+    u64::from(u32::MAX) + 1 - 300 * hz
 }
 
 fn tick_of_resolution(ns: u64) -> u64 {

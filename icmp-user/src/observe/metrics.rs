@@ -1,7 +1,7 @@
 //! A snapshot as Prometheus text. The names, which dashboards and alerts hold on to, and their help
 //! are in one block; what is served and what `stats --prometheus` prints is the same text.
 
-use super::{InterfaceState, Level, Snapshot, snapshot::HOOK};
+use super::{InterfaceState, Level, LimitState, Snapshot, snapshot::HOOK};
 use icmp_common::abi::family;
 use prometheus::{
     TextEncoder,
@@ -50,6 +50,14 @@ metrics! {
     POLICY_RULES = gauge "icmpgate_policy_rules", "Rules of the policy, its profile's included.";
     POLICY_INFO = gauge "icmpgate_policy_info", "The profile of the policy, and whether it is enforced or only observed.";
     BUCKET_CONTENTION = counter "icmpgate_bucket_contention_total", "Packets that a limit refused because other CPUs kept taking its bucket first.";
+    LIMIT_PACKETS = counter "icmpgate_limit_packets_total", "Packets that a limit of the policy let pass, and that it refused.";
+    LIMIT_LEVEL = gauge "icmpgate_limit_level", "How much of its burst a limit in total has left, in its unit.";
+    LIMIT_BURST = gauge "icmpgate_limit_burst", "The burst of a limit, in its unit.";
+    LIMIT_RATE = gauge "icmpgate_limit_rate_per_second", "The rate of a limit, in its unit a second.";
+    KEYS_CAPACITY = gauge "icmpgate_keys_capacity", "How many keys (sources, destinations, links) limits hold at once.";
+    KEYS_USED = gauge "icmpgate_keys_used", "How many they hold now; of more than 262144 an estimate.";
+    KEYS_TAKEN = counter "icmpgate_keys_taken_total", "How often a key took a place among them.";
+    KEYS_FULL = counter "icmpgate_keys_full_packets_total", "Packets whose key found no place, and shared one bucket with others.";
     SCRAPE_ERRORS = gauge "icmpgate_scrape_errors", "Interfaces whose counters could not be read for this text.";
     BUILD_INFO = gauge "icmpgate_build_info", "The version of icmpgate that wrote this text.";
 }
@@ -91,9 +99,58 @@ pub fn render(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
         add(POLICY_INFO, vec![sample(POLICY_INFO, &labels, 1)]);
     }
     add(BUCKET_CONTENTION, vec![sample(BUCKET_CONTENTION, &[], snapshot.bucket_contention)]);
+    limits(&snapshot.limits, &mut add);
+    let keys = &snapshot.keys;
+    add(KEYS_CAPACITY, vec![sample(KEYS_CAPACITY, &[], keys.capacity)]);
+    add(KEYS_USED, keys.used.map(|used| sample(KEYS_USED, &[], used)).into_iter().collect());
+    add(KEYS_TAKEN, vec![sample(KEYS_TAKEN, &[], keys.taken)]);
+    add(KEYS_FULL, vec![sample(KEYS_FULL, &[], keys.full)]);
     add(SCRAPE_ERRORS, vec![sample(SCRAPE_ERRORS, &[], snapshot.errors.len() as u64)]);
     add(BUILD_INFO, vec![sample(BUILD_INFO, &[("version", &snapshot.version)], 1)]);
     TextEncoder::new().encode_to_string(&families)
+}
+
+/// The metrics of each limit. A rule may have two limits of one key; they are numbered.
+fn limits(states: &[LimitState], add: &mut impl FnMut(Declaration, Vec<Metric>)) {
+    let numbered: Vec<(&LimitState, String)> = states
+        .iter()
+        .enumerate()
+        .map(|(i, state)| {
+            let same = |other: &&LimitState| {
+                (other.hook, &other.rule, other.key) == (state.hook, &state.rule, state.key)
+            };
+            (state, (states[..i].iter().filter(same).count() + 1).to_string())
+        })
+        .collect();
+    let labelled = |declaration: Declaration, value: &dyn Fn(&LimitState) -> Option<f64>| {
+        let samples = numbered.iter().filter_map(|(state, number)| {
+            let labels = limit_labels(state, number);
+            Some(float_sample(declaration, &labels, value(state)?))
+        });
+        samples.collect::<Vec<_>>()
+    };
+    let packets = numbered.iter().flat_map(|(state, number)| {
+        [("pass", state.passed), ("drop", state.refused)].map(|(verdict, count)| {
+            let mut labels = limit_labels(state, number).to_vec();
+            labels.push(("verdict", verdict));
+            sample(LIMIT_PACKETS, &labels, count)
+        })
+    });
+    add(LIMIT_PACKETS, packets.collect());
+    add(LIMIT_LEVEL, labelled(LIMIT_LEVEL, &|s| s.level.map(|l| l as f64)));
+    add(LIMIT_BURST, labelled(LIMIT_BURST, &|s| Some(s.burst as f64)));
+    let rate = |s: &LimitState| Some(s.rate as f64 / f64::from(s.period_s.max(1)));
+    add(LIMIT_RATE, labelled(LIMIT_RATE, &rate));
+}
+
+fn limit_labels<'a>(state: &'a LimitState, number: &'a str) -> [(&'static str, &'a str); 5] {
+    [
+        ("hook", state.hook),
+        ("rule", state.rule.as_str()),
+        ("key", state.key),
+        ("unit", state.unit),
+        ("number", number),
+    ]
 }
 
 fn lines(
@@ -128,7 +185,12 @@ fn each(
     interfaces.iter().map(one).collect()
 }
 
+// Prometheus keeps floats: beyond 2^53 the last digits are its, not the maps'.
 fn sample(declaration: Declaration, labels: &[(&str, &str)], value: u64) -> Metric {
+    float_sample(declaration, labels, value as f64)
+}
+
+fn float_sample(declaration: Declaration, labels: &[(&str, &str)], value: f64) -> Metric {
     let pairs = labels.iter().map(|(name, value)| {
         let mut pair = LabelPair::default();
         pair.set_name((*name).to_owned());
@@ -136,14 +198,13 @@ fn sample(declaration: Declaration, labels: &[(&str, &str)], value: u64) -> Metr
         pair
     });
     let mut metric = Metric::from_label(pairs.collect());
-    // Prometheus keeps floats: beyond 2^53 the last digits are its, not the maps'.
     if declaration.grows {
         let mut counter = Counter::default();
-        counter.set_value(value as f64);
+        counter.set_value(value);
         metric.set_counter(counter);
     } else {
         let mut gauge = Gauge::default();
-        gauge.set_value(value as f64);
+        gauge.set_value(value);
         metric.set_gauge(gauge);
     }
     metric

@@ -7,4 +7,6 @@ pub mod metrics;
 pub mod serve;
 mod snapshot;
 
-pub use snapshot::{CounterLine, Field, HOOK, InterfaceState, Level, PolicyState, Snapshot};
+pub use snapshot::{
+    CounterLine, Field, HOOK, InterfaceState, KeysState, Level, LimitState, PolicyState, Snapshot,
+};

@@ -1,9 +1,15 @@
 //! An instance at one moment, as plain data: what its pinned maps say, with every number already
 //! turned into the words that metrics and commands use.
 
-use crate::datapath::{CounterEntry, Counters, Error, Maps, PinDir, attached_index, text};
+use crate::datapath::{
+    CounterEntry, Counters, Error, LimitEntry, Maps, PinDir, attached_index, bucket_time, text,
+};
 use icmp_common::{
-    abi::{ClassKey, Counter, PolicyInfo, attach_mode, class_kind, family},
+    abi::{
+        ClassKey, Counter, PolicyInfo, attach_mode, class_kind, family, hook, limit_flag, limit_key,
+    },
+    bucket::{OCTET_SHIFT, spent},
+    cells::WAYS,
     classify::{code_name, type_name},
     verdict::{Mode, Reason, Verdict},
 };
@@ -23,8 +29,77 @@ pub struct Snapshot {
     pub interfaces: Vec<InterfaceState>,
     /// How often a packet was refused because other CPUs kept taking the token bucket first.
     pub bucket_contention: u64,
+    /// The limits of the policy in force, by rule.
+    pub limits: Vec<LimitState>,
+    /// The table of limits by key.
+    pub keys: KeysState,
     /// What could not be read, a line each.
     pub errors: Vec<String>,
+}
+
+/// A limit of the policy in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitState {
+    /// The rule that it is of.
+    pub rule: String,
+    /// The hook that the rule is of.
+    pub hook: &'static str,
+    /// What shares a bucket: `total`, `source`, `destination` or `link`.
+    pub key: &'static str,
+    /// `packets` or `octets`.
+    pub unit: &'static str,
+    /// How many in each period.
+    pub rate: u64,
+    /// The period, in seconds.
+    pub period_s: u32,
+    /// How many at once.
+    pub burst: u64,
+    /// Whether it is a reserve.
+    pub reserve: bool,
+    /// Packets within it.
+    pub passed: u64,
+    /// Packets beyond it.
+    pub refused: u64,
+    /// How much of the burst is there now, in its unit, rounded down. `None` for a limit by key,
+    /// which has a bucket for each.
+    pub level: Option<u64>,
+}
+
+impl LimitState {
+    fn new(entry: &LimitEntry, now: u64) -> Self {
+        let LimitEntry { info, bucket, count } = entry;
+        let spent = spent(bucket.tat, now, info.depth).min(info.depth);
+        let octets = info.flags & limit_flag::OCTETS != 0;
+        let cost = u128::from(info.cost.max(1)) >> if octets { OCTET_SHIFT } else { 0 };
+        let left = u128::from(info.depth - spent) / cost.max(1);
+        let in_total = info.key == limit_key::TOTAL;
+        Self {
+            rule: text(&info.rule),
+            hook: hook::label(info.hook),
+            key: limit_key::label(info.key),
+            unit: if octets { "octets" } else { "packets" },
+            rate: info.rate,
+            period_s: info.period_s,
+            burst: info.burst,
+            reserve: info.flags & limit_flag::RESERVE != 0,
+            passed: count.passed,
+            refused: count.refused,
+            level: in_total.then(|| left.min(info.burst.into()) as u64),
+        }
+    }
+}
+
+/// The table of limits by key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeysState {
+    /// How many keys it holds at most.
+    pub capacity: u64,
+    /// How many stand there now; of a large table an estimate. `None` where the kernel doesn't say.
+    pub used: Option<u64>,
+    /// How often a key took a place in it.
+    pub taken: u64,
+    /// Packets whose key found no place, and shared one bucket with others.
+    pub full: u64,
 }
 
 /// The policy in force.
@@ -204,7 +279,19 @@ impl Snapshot {
     pub fn read(pins: &PinDir) -> Result<Self, Error> {
         let maps = Maps::open(pins)?;
         let policy = PolicyState::of(&maps.policy_info()?);
-        let bucket_contention = maps.bucket_contention()?;
+        let entries = maps.limits()?;
+        let bucket_contention = entries.iter().map(|e| e.bucket.contended).sum();
+        let now = bucket_time();
+        let mut limits: Vec<LimitState> =
+            entries.iter().map(|entry| LimitState::new(entry, now)).collect();
+        limits.sort_by(|a, b| (a.hook, &a.rule, a.key).cmp(&(b.hook, &b.rule, b.key)));
+        let stats = maps.cell_stats()?;
+        let keys = KeysState {
+            capacity: u64::from(maps.cell_sets()) * WAYS as u64,
+            used: maps.cells_in_use(now),
+            taken: stats.taken,
+            full: stats.full,
+        };
         let noted = maps.interfaces()?;
         let (mut counters, mut errors) = (Vec::new(), Vec::new());
         for name in pins.interfaces() {
@@ -230,7 +317,7 @@ impl Snapshot {
             })
             .collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(Self { version, policy, interfaces, bucket_contention, errors })
+        Ok(Self { version, policy, interfaces, bucket_contention, limits, keys, errors })
     }
 }
 
@@ -242,6 +329,22 @@ pub(super) mod tests {
     fn entry(class: u16, reason: Reason, mode: Mode, packets: u64) -> CounterEntry {
         let count = Counter { packets, octets: 100 * packets };
         CounterEntry { class, outcome: Outcome::new(reason, mode), count }
+    }
+
+    fn limit(rule: &str, key: &'static str, level: Option<u64>) -> LimitState {
+        LimitState {
+            rule: rule.to_owned(),
+            hook: "ingress",
+            key,
+            unit: "packets",
+            rate: 5000,
+            period_s: 1,
+            burst: 5000,
+            reserve: false,
+            passed: 40,
+            refused: 2,
+            level,
+        }
     }
 
     /// A snapshot as maps would give it: every kind of class, both modes, one interface gone.
@@ -286,6 +389,11 @@ pub(super) mod tests {
                 InterfaceState::new("wan0".to_owned(), Level::Detached, &gone, &classes),
             ],
             bucket_contention: 1,
+            limits: vec![
+                limit("icmpv4/echo-request", "source", None),
+                limit("icmpv4/echo-request", "total", Some(4711)),
+            ],
+            keys: KeysState { capacity: 262_144, used: Some(9), taken: 12, full: 3 },
             errors: vec!["lan0: refused".to_owned()],
         }
     }

@@ -72,6 +72,7 @@ pub(super) fn assemble(name: &str, template: Template, document: Document) -> Ch
         profile: template.profile,
         mode: document.mode.or(template.mode).unwrap_or(Mode::Enforce),
         checks,
+        keys: document.keys,
         zones,
         inert: inert::of(&rules),
         rules,

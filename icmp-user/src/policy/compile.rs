@@ -1,15 +1,18 @@
 //! A checked policy as the maps hold it.
 
 use super::decide::{self, Decider, type_index};
+use super::limits::{Assigner, LimitUse};
 use super::registry;
 use super::zone::{self, ZoneSets};
-use super::{BucketUse, CheckMode, CheckedPolicy, Effect, RateLimit, Rule, bucket};
+use super::{CheckMode, CheckedPolicy, Effect, Rule};
 use icmp_common::abi::Rule as TableRule;
 use icmp_common::abi::{
-    CLASSES, ClassEntry, ClassKey, INTERFACES, PolicyInfo, PolicyTable, RULE_NONE, RULES, SCHEMA,
-    action, class_headerless, class_other, family, policy_flag, rule_flag,
+    CELL_SETS, CLASSES, ClassEntry, ClassKey, INTERFACES, LIMITS, PolicyInfo, PolicyTable,
+    RULE_NONE, RULES, SCHEMA, action, class_headerless, class_other, family, hook, policy_flag,
+    rule_flag,
 };
-use icmp_common::bucket::{MAX_DEPTH, Unit};
+use icmp_common::bucket::MAX_DEPTH;
+use icmp_common::cells::WAYS;
 use icmp_common::classify::code_ignored;
 use icmp_common::verdict::{Mode, Reason};
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -25,14 +28,24 @@ pub struct CompileContext<'a> {
     pub class_keys: &'a [ClassKey],
     /// The names of interfaces by their stable index; may be empty.
     pub interface_names: &'a [Option<String>],
-    /// Whose each bucket is, as `BUCKET_OWNERS` holds it; may be empty.
-    pub bucket_owners: &'a [u64],
+    /// Whose each limit is: the fingerprints that `LIMITS` holds; may be empty.
+    pub limit_owners: &'a [u64],
+    /// What keeps strangers from choosing cells: the instance's.
+    pub secret: u64,
+    /// How many sets of cells the maps have; `None` where they are made for this policy.
+    pub cell_sets: Option<u32>,
 }
 
 impl CompileContext<'static> {
     /// A machine of which nothing is known and whose maps are empty. Every limit reads nanoseconds.
-    pub const EMPTY: Self =
-        Self { tick_units: MAX_DEPTH, class_keys: &[], interface_names: &[], bucket_owners: &[] };
+    pub const EMPTY: Self = Self {
+        tick_units: MAX_DEPTH,
+        class_keys: &[],
+        interface_names: &[],
+        limit_owners: &[],
+        secret: 0,
+        cell_sets: None,
+    };
 }
 
 /// Why a policy that holds together can't be put into the maps.
@@ -76,9 +89,24 @@ pub enum CompileError {
     /// The registry in the maps isn't one of this version.
     #[error("the registry of classes in the maps is not one of this version; detach and run again")]
     Registry,
-    /// No bucket is free.
-    #[error("no token bucket is free; detach and run again")]
-    Buckets,
+    /// No limit is free.
+    #[error(
+        "the policy has too many limits: there is room for {most} in all, those of the policy in \
+         force included",
+        most = LIMITS
+    )]
+    Limits,
+    /// The maps were made for another number of keys.
+    #[error(
+        "the policy wants room for {wanted} keys of limits, and this instance was made with room \
+         for {found}; detach and run again, or leave `keys` out"
+    )]
+    Keys {
+        /// How many the policy says.
+        wanted: u32,
+        /// How many there are.
+        found: u32,
+    },
     /// There are more interfaces than the maps hold.
     #[error("{found} interfaces are known, and one instance holds {most}", most = INTERFACES)]
     Interfaces {
@@ -109,8 +137,8 @@ pub struct Compiled {
     pub rule_names: Vec<String>,
     /// For each rule of the table, its index in [`CheckedPolicy::rules`].
     pub rule_indices: Vec<usize>,
-    /// The buckets that it uses.
-    pub buckets: Vec<BucketUse>,
+    /// The limits that it uses.
+    pub limits: Vec<LimitUse>,
     /// The registry of classes that it needs: what there was, and more behind.
     pub class_keys: Vec<ClassKey>,
     /// Interfaces that rules name and that aren't among those known: these rules match nothing.
@@ -147,12 +175,19 @@ impl CheckedPolicy {
         let mut table = PolicyTable::new_box_zeroed()
             .unwrap_or_else(|_| handle_alloc_error(Layout::new::<PolicyTable>()));
         table.schema = SCHEMA;
+        table.secret = context.secret;
+        let sets = context.cell_sets.unwrap_or(self.cell_sets());
+        if self.keys.is_some() && self.cell_sets() != sets {
+            let keys = |sets: u32| sets * WAYS as u32;
+            return Err(CompileError::Keys { wanted: keys(self.cell_sets()), found: keys(sets) });
+        }
+        table.cell_mask = sets - 1;
         table.checks_off = self.checks.bits(CheckMode::Off);
         table.checks_observe = self.checks.bits(CheckMode::Observe);
         write_classes(&mut table, &mut decider, &class_keys)?;
         decider.write(&mut table.decisions);
         let mut rule_names: Vec<String> = rules.iter().map(|r| r.name.clone()).collect();
-        let buckets = write_rules(&mut table, &rules, context)?;
+        let limits = write_rules(&mut table, &rules, context)?;
         write_default(&mut table, &mut rule_names);
 
         let (dimensions, rows) = decider.dimensions();
@@ -183,6 +218,7 @@ impl CheckedPolicy {
             prefixes: self.zones.iter().map(|z| z.prefixes.len() as u32).sum(),
             observe: u32::from(self.mode == Mode::Observe),
             schema: SCHEMA,
+            secret: context.secret,
             profile: padded(self.profile.name().as_bytes()),
             path: padded(&self.absolute_path()),
         };
@@ -193,7 +229,7 @@ impl CheckedPolicy {
             zone_sets: zones.chains,
             rule_names,
             rule_indices,
-            buckets,
+            limits,
             class_keys,
             absent_interfaces: named.absent.into_iter().map(str::to_owned).collect(),
             info,
@@ -210,6 +246,12 @@ impl CheckedPolicy {
             }
         }
         zone::compile(&self.zones, &used[0], &used[1])
+    }
+
+    /// How many sets of cells hold the keys that it asks for: a power of two.
+    #[must_use]
+    pub fn cell_sets(&self) -> u32 {
+        self.keys.map_or(CELL_SETS, |keys| keys.div_ceil(WAYS as u32).next_power_of_two())
     }
 
     /// The octets of the file's absolute path; none for a bare profile.
@@ -299,13 +341,15 @@ fn write_classes(
     Ok(())
 }
 
-/// Writes the rules, and finds buckets for those that are limited.
+/// Writes the rules, and finds limits for those that have some.
 fn write_rules(
     table: &mut PolicyTable,
     rules: &[&Rule],
     context: &CompileContext<'_>,
-) -> Result<Vec<BucketUse>, CompileError> {
-    let mut limited: Vec<(u16, &Rule, &RateLimit)> = Vec::new();
+) -> Result<Vec<LimitUse>, CompileError> {
+    let tick_units = context.tick_units.min(MAX_DEPTH);
+    let mut assigner = Assigner::new(context.limit_owners, tick_units, context.secret);
+    let mut uses = Vec::new();
     for ((slot, rule), number) in table.rules.iter_mut().zip(rules).zip(0..) {
         if rule.mode == Mode::Observe {
             slot.flags |= rule_flag::OBSERVE;
@@ -313,26 +357,13 @@ fn write_rules(
         match rule.effect() {
             Effect::Pass => (slot.action, slot.reason) = (action::PASS, Reason::ACCEPTED.0),
             Effect::Drop(reason) => (slot.action, slot.reason) = (action::DROP, reason.0),
-            Effect::Limit(limit) => {
+            Effect::Limit(limits) => {
                 (slot.action, slot.reason) = (action::LIMIT, Reason::OVER_LIMIT.0);
-                // Reading refused what has no bucket.
-                let Some(units) = limit.bucket() else { continue };
-                (slot.cost, slot.depth) = (units.cost, units.depth);
-                if limit.unit == Unit::Octets {
-                    slot.flags |= rule_flag::OCTETS;
-                }
-                if units.fits_ticks(context.tick_units.min(MAX_DEPTH)) {
-                    slot.flags |= rule_flag::TICKS;
-                }
-                limited.push((number, rule, limit));
+                uses.extend(assigner.assign(number, rule, limits, hook::INGRESS, slot)?);
             }
         }
     }
-    let buckets = bucket::assign(&limited, context.bucket_owners)?;
-    for used in &buckets {
-        table.rules[usize::from(used.rule)].bucket = used.bucket;
-    }
-    Ok(buckets)
+    Ok(uses)
 }
 
 /// Gives what no rule matches a rule that passes. Every profile ends in rules that match all, so

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use toml::de::{DeTable, DeValue};
 
 /// The keys of a policy file.
-const KEYS: &[&str] = &["profile", "mode", "checks", "zones", "rule"];
+const KEYS: &[&str] = &["profile", "mode", "checks", "limits", "zones", "rule"];
 /// The keys of a profile.
 const PROFILE_KEYS: &[&str] = &["description", "base", "mode", "checks", "rule"];
 /// The keys that a later version has.
@@ -40,6 +40,8 @@ pub(super) struct Document {
     pub description: Option<String>,
     pub mode: Option<Mode>,
     pub checks: Vec<(Reason, CheckMode)>,
+    /// How many keys limits can hold at once.
+    pub keys: Option<u32>,
     pub zones: Vec<WrittenZone>,
     pub rules: Vec<WrittenRule>,
     /// How many rules there are; not more than a table can hold are read.
@@ -81,6 +83,7 @@ pub(super) fn read(text: &str, layer: Layer) -> Document {
         description: None,
         mode: None,
         checks: Vec::new(),
+        keys: None,
         zones: Vec::new(),
         rules: Vec::new(),
         written_rules: 0,
@@ -116,6 +119,12 @@ pub(super) fn read(text: &str, layer: Layer) -> Document {
         document.checks = read_checks(&mut reader, table);
     }
     if operator
+        && let Some((_, value)) = reader.get(root, "limits")
+        && let Some(table) = reader.table(value, "a table: [limits]")
+    {
+        document.keys = read_keys(&mut reader, table);
+    }
+    if operator
         && let Some((_, value)) = reader.get(root, "zones")
         && let Some(table) = reader.table(value, "a table: [zones]")
     {
@@ -136,6 +145,24 @@ pub(super) fn read(text: &str, layer: Layer) -> Document {
     }
     document.findings = reader.findings;
     document
+}
+
+/// How many keys there is room for at least, and at most: 1 GiB.
+const FEWEST_KEYS: u32 = 1 << 10;
+const MOST_KEYS: u32 = 1 << 26;
+
+/// `keys` of the table `[limits]`.
+fn read_keys(reader: &mut Reader, table: &DeTable<'_>) -> Option<u32> {
+    reader.known_keys(table, "[limits]", &["keys"], &[]);
+    let expected = format!("a whole number, {FEWEST_KEYS} to {MOST_KEYS}");
+    let (_, value) = reader.get(table, "keys")?;
+    let number = reader.integer(value, &expected)?;
+    let keys = u32::try_from(number).ok().filter(|k| (FEWEST_KEYS..=MOST_KEYS).contains(k));
+    if keys.is_none() {
+        let message = format!("limits can't hold {number} keys");
+        reader.expected(value.span(), message, expected);
+    }
+    keys
 }
 
 fn read_checks(reader: &mut Reader, table: &DeTable<'_>) -> Vec<(Reason, CheckMode)> {

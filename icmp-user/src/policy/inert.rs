@@ -4,7 +4,7 @@
 //! that learns to do it changes [`Rule::effect`](super::Rule::effect), `compile` and this list, and
 //! no profile.
 
-use super::{Action, Key, Rule};
+use super::{Action, Rule};
 use std::fmt;
 
 /// A part of a rule that isn't in force.
@@ -19,12 +19,6 @@ pub struct Inert {
 /// What isn't in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum InertKind {
-    /// A limit by source.
-    SourceLimits,
-    /// A limit by link.
-    LinkLimits,
-    /// A reserve.
-    Reserves,
     /// Checks V2 to V8, the budget of unknown flows included.
     Checks,
     /// What the rule spares.
@@ -34,22 +28,12 @@ pub enum InertKind {
 }
 
 impl InertKind {
-    const ALL: [Self; 6] = [
-        Self::SourceLimits,
-        Self::LinkLimits,
-        Self::Reserves,
-        Self::Checks,
-        Self::Exceptions,
-        Self::Egress,
-    ];
+    const ALL: [Self; 3] = [Self::Checks, Self::Exceptions, Self::Egress];
 
     /// What it is, in the plural.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::SourceLimits => "limits by source",
-            Self::LinkLimits => "limits by link",
-            Self::Reserves => "reserves for known flows",
             Self::Checks => "checks of quoted packets, flows and group members",
             Self::Exceptions => "exceptions",
             Self::Egress => "rules for what this machine sends",
@@ -82,17 +66,13 @@ fn has(rule: &Rule, kind: InertKind) -> bool {
     if !rule.in_force() {
         return kind == InertKind::Egress;
     }
-    let limit = |key: Key| rule.limits.iter().any(|l| l.key == key && !l.in_force());
     match kind {
-        InertKind::SourceLimits => limit(Key::Source) || limit(Key::Destination),
-        InertKind::LinkLimits => limit(Key::Link),
-        InertKind::Reserves => rule.limits.iter().any(|l| l.reserve),
         InertKind::Checks => {
             !rule.checks.is_empty()
                 || rule.unknown_flow.is_some()
                 || rule.action == Action::VerifyRedirect
         }
-        InertKind::Exceptions => !rule.except.is_empty(),
+        InertKind::Exceptions => rule.inert_exceptions().next().is_some(),
         InertKind::Egress => false,
     }
 }

@@ -5,15 +5,15 @@ use super::{Every, Key, RateLimit};
 use icmp_common::bucket::{Limit, LimitError, MAX_DEPTH, UNITS_PER_S, Unit, max_rate};
 
 /// The keys of a limit.
-const KEYS: &[&str] = &["rate", "burst", "every", "unit", "key"];
-/// The keys of a limit in a profile.
-const PROFILE_KEYS: &[&str] = &["rate", "burst", "every", "unit", "key", "reserve"];
+const KEYS: &[&str] =
+    &["rate", "burst", "every", "unit", "key", "prefix-v4", "prefix-v6", "reserve", "random"];
 /// The keys that a later version has.
-const LATER_KEYS: &[LaterKey] = &[
-    ("reserve", "reserves"),
-    ("prefix", "limits by prefix"),
-    ("beyond", "a choice of what happens beyond a limit"),
-    ("penalty", "the penalty box"),
+const LATER_KEYS: &[LaterKey] =
+    &[("beyond", "a choice of what happens beyond a limit"), ("penalty", "the penalty box")];
+/// How long a prefix of each family can be.
+const PREFIXES: [(&str, u8, &str); 2] = [
+    ("prefix-v4", 32, "a whole number of bits, 0 to 32"),
+    ("prefix-v6", 128, "a whole number of bits, 0 to 128"),
 ];
 const UNITS: &[(&str, Unit)] = &[("packets", Unit::Packets), ("octets", Unit::Octets)];
 /// What a limit looks like.
@@ -23,25 +23,28 @@ pub(super) const LIMIT: &str = "a limit like { rate = 100, burst = 200 }";
 pub(super) fn read(reader: &mut Reader, value: Value<'_, '_>) -> Option<RateLimit> {
     let table = reader.table(value, LIMIT)?;
     let before = reader.findings.len();
-    let operator = reader.is_operator();
-    reader.known_keys(table, "a limit", if operator { KEYS } else { PROFILE_KEYS }, LATER_KEYS);
+    reader.known_keys(table, "a limit", KEYS, LATER_KEYS);
 
     let every = reader
         .get(table, "every")
         .map(|(_, v)| reader.choice(v, "period", &Every::ALL.map(|e| (e.label(), e))));
     let unit = reader.get(table, "unit").map(|(_, v)| reader.choice(v, "unit", UNITS));
-    let key = reader.get(table, "key").map(|(_, v)| {
-        let key = reader.choice(v, "key", &Key::ALL.map(|k| (k.label(), k)));
-        if operator && key.is_some_and(|k| k != Key::Total) {
-            reader.later(v.span(), "limits by source, destination or link", "`total`");
-        }
-        key
-    });
-    let reserve = reader.get(table, "reserve").and_then(|(_, v)| v.get_ref().as_bool());
+    let key = reader
+        .get(table, "key")
+        .map(|(_, v)| reader.choice(v, "key", &Key::ALL.map(|k| (k.label(), k))));
+    let reserve = reader.get(table, "reserve").and_then(|(_, v)| reader.boolean(v));
+    let random = reader.get(table, "random").and_then(|(_, v)| reader.boolean(v));
     // What isn't given has its default; what is given wrong has none, and was noted.
     let every = every.unwrap_or(Some(Every::Second));
     let unit = unit.unwrap_or(Some(Unit::Packets));
     let key = key.unwrap_or(Some(Key::Total));
+    let [prefix_v4, prefix_v6] = PREFIXES
+        .map(|(name, most, expected)| read_prefix(reader, table, key, (name, most, expected)));
+    if random == Some(true) && key.is_some_and(|k| k != Key::Total) {
+        let (span, _) = reader.get(table, "random").unwrap_or((value.span(), value));
+        let message = "only a limit in total is randomised: nobody else draws on one by key";
+        reader.expected(span, message, "a limit without `key`");
+    }
     let rate = number(reader, table, value.span(), "rate", RATE);
     let burst = number(reader, table, value.span(), "burst", BURST);
 
@@ -58,7 +61,56 @@ pub(super) fn read(reader: &mut Reader, value: Value<'_, '_>) -> Option<RateLimi
         unit: unit?,
         key: key?,
         reserve: reserve.unwrap_or(false),
+        prefix_v4,
+        prefix_v6,
+        random: random.unwrap_or(key == Some(Key::Total)),
     })
+}
+
+/// The length of a prefix, where one is given.
+fn read_prefix(
+    reader: &mut Reader,
+    table: &toml::de::DeTable<'_>,
+    key: Option<Key>,
+    (name, most, expected): (&str, u8, &str),
+) -> Option<u8> {
+    let (span, value) = reader.get(table, name)?;
+    if key.is_some_and(|k| !k.is_address()) {
+        let message = "only a limit by source or destination has a prefix".to_owned();
+        reader.expected(span, message, "key = \"source\" or key = \"destination\"");
+        return None;
+    }
+    let bits = reader.integer(value, expected)?;
+    let bits = u8::try_from(bits).ok().filter(|bits| *bits <= most);
+    if bits.is_none() {
+        reader.expected(value.span(), format!("{name} is too long or negative"), expected);
+    }
+    bits
+}
+
+/// Notes a prefix of a family that the rule isn't about.
+pub(super) fn judge_family(
+    reader: &mut Reader,
+    value: Value<'_, '_>,
+    limit: &RateLimit,
+    family: Option<u8>,
+) {
+    use icmp_common::abi::family::{self, ICMPV6};
+    let Some(family) = family else { return };
+    let wrong = if family == ICMPV6 {
+        limit.prefix_v4.map(|_| ("prefix-v4", "IPv4", "prefix-v6"))
+    } else {
+        limit.prefix_v6.map(|_| ("prefix-v6", "IPv6", "prefix-v4"))
+    };
+    if let Some((key, has_no, meant)) = wrong {
+        let span = value
+            .get_ref()
+            .as_table()
+            .and_then(|table| reader.get(table, key))
+            .map_or(value.span(), |(span, _)| span);
+        let message = format!("{} has no {has_no} addresses", family::label(family));
+        reader.expected(span, message, format!("`{meant}`"));
+    }
 }
 
 const RATE: &str = "a whole number of 1 or more";

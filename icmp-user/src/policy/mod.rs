@@ -13,7 +13,6 @@
 //! Nothing here touches the kernel: what depends on it (the length of a tick, the classes and
 //! buckets already in use, the interfaces by their index) is passed in as a [`CompileContext`].
 
-mod bucket;
 mod check;
 mod compile;
 mod decide;
@@ -21,6 +20,7 @@ mod document;
 mod error;
 mod inert;
 mod limit;
+mod limits;
 mod message;
 mod model;
 mod precedence;
@@ -38,10 +38,10 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
-pub use bucket::BucketUse;
 pub use compile::{CompileContext, CompileError, Compiled};
 pub use error::{Place, PolicyError, PolicyErrors};
 pub use inert::{Inert, InertKind, note as inert_note};
+pub use limits::{LimitPlace, LimitUse};
 pub use model::{
     Action, CheckMode, CheckedPolicy, Checks, Effect, Every, Hook, Key, Layer, Pattern, RateLimit,
     Rule, UnknownFlow, Zone,

@@ -2,7 +2,7 @@
 
 use super::values::Values;
 use super::{Inert, Profile};
-use icmp_common::abi::{family, fragment};
+use icmp_common::abi::{family, fragment, limit_key};
 use icmp_common::bucket::{Limit, Unit};
 use icmp_common::verdict::{FAULTS, Mode, Reason};
 use ipnet::IpNet;
@@ -21,6 +21,8 @@ pub struct CheckedPolicy {
     pub mode: Mode,
     /// What is done about each fault.
     pub checks: Checks,
+    /// How many keys its limits can hold at once, where it says so.
+    pub keys: Option<u32>,
     /// The zones, those that only a rule of the profile names included (without prefixes).
     pub zones: Vec<Zone>,
     /// The operator's rules, then the profile's, each in the order in which they are written.
@@ -248,7 +250,7 @@ pub enum Key {
     Source,
     /// What has one destination.
     Destination,
-    /// What arrives on one link.
+    /// What is on one interface.
     Link,
 }
 
@@ -260,11 +262,28 @@ impl Key {
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Total => "total",
-            Self::Source => "source",
-            Self::Destination => "destination",
-            Self::Link => "link",
+            Self::Total => limit_key::label(limit_key::TOTAL),
+            Self::Source => limit_key::label(limit_key::SOURCE),
+            Self::Destination => limit_key::label(limit_key::DESTINATION),
+            Self::Link => limit_key::label(limit_key::LINK),
         }
+    }
+
+    /// One of [`limit_key`].
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Total => limit_key::TOTAL,
+            Self::Source => limit_key::SOURCE,
+            Self::Destination => limit_key::DESTINATION,
+            Self::Link => limit_key::LINK,
+        }
+    }
+
+    /// Whether it is an address, so that prefixes of it can share a bucket.
+    #[must_use]
+    pub const fn is_address(self) -> bool {
+        matches!(self, Self::Source | Self::Destination)
     }
 }
 
@@ -281,17 +300,19 @@ pub struct RateLimit {
     pub unit: Unit,
     /// What shares a bucket.
     pub key: Key,
-    /// Whether only what belongs to a live flow, and no other class, draws on it (row L2).
+    /// Whether it is a reserve: no other class draws on it, and what is beyond it is said to be
+    /// beyond a reserve (row L2).
     pub reserve: bool,
+    /// How many bits of an IPv4 address make a key; all where none is given.
+    pub prefix_v4: Option<u8>,
+    /// How many bits of an IPv6 address; where none is given, 64 for what is behind a router and
+    /// all for what is on a network of this machine.
+    pub prefix_v6: Option<u8>,
+    /// Whether what a packet is charged is randomised, as it is for what strangers share.
+    pub random: bool,
 }
 
 impl RateLimit {
-    /// Whether this version keeps it.
-    #[must_use]
-    pub fn in_force(&self) -> bool {
-        self.key == Key::Total && !self.reserve
-    }
-
     /// The limit in the unit of the bucket; `None` where it can't be kept, which reading refuses.
     #[must_use]
     pub fn bucket(&self) -> Option<Limit> {
@@ -316,6 +337,9 @@ pub enum UnknownFlow {
     /// It is limited by a budget of its own.
     Limit(RateLimit),
 }
+
+/// The name of the exception for gateways.
+const GATEWAY: &str = "gateway";
 
 /// A rule, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -353,8 +377,8 @@ pub enum Effect<'a> {
     Pass,
     /// Drop, for this reason.
     Drop(Reason),
-    /// Pass within this limit, drop beyond it.
-    Limit(&'a RateLimit),
+    /// Pass within all of these limits, drop beyond any.
+    Limit(&'a [RateLimit]),
 }
 
 impl Rule {
@@ -364,17 +388,25 @@ impl Rule {
         self.pattern.hook() == Hook::Ingress
     }
 
-    /// What it comes to in this version. A limit of which nothing is in force yet passes; a
-    /// redirect, which nothing verifies yet, is dropped.
+    /// Whether packets from a gateway of this machine are outside its limits by link.
+    #[must_use]
+    pub fn excepts_gateway(&self) -> bool {
+        self.except.iter().any(|e| e == GATEWAY)
+    }
+
+    /// What it spares and this version can't tell.
+    pub fn inert_exceptions(&self) -> impl Iterator<Item = &str> {
+        self.except.iter().map(String::as_str).filter(|e| *e != GATEWAY)
+    }
+
+    /// What it comes to in this version. A redirect, which nothing verifies yet, is dropped.
     #[must_use]
     pub fn effect(&self) -> Effect<'_> {
         match self.action {
             Action::Pass => Effect::Pass,
             Action::Drop => Effect::Drop(Reason::DENIED),
             Action::VerifyRedirect => Effect::Drop(Reason::REDIRECT_UNVERIFIED),
-            Action::Limit => {
-                self.limits.iter().find(|l| l.in_force()).map_or(Effect::Pass, Effect::Limit)
-            }
+            Action::Limit => Effect::Limit(&self.limits),
         }
     }
 }

@@ -71,6 +71,7 @@ pub fn profile(profile: Profile) -> CheckedPolicy {
             description: None,
             mode: None,
             checks: Vec::new(),
+            keys: None,
             zones: Vec::new(),
             rules: Vec::new(),
             written_rules: 0,

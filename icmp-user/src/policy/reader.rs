@@ -148,6 +148,15 @@ impl Reader {
         number
     }
 
+    /// Whether a value says yes.
+    pub fn boolean(&mut self, value: Value<'_, '_>) -> Option<bool> {
+        let is = value.get_ref().as_bool();
+        if is.is_none() {
+            self.wrong_kind(value, "true or false");
+        }
+        is
+    }
+
     /// Notes a value of the wrong kind.
     pub fn wrong_kind(&mut self, value: Value<'_, '_>, expected: &str) {
         let found = match value.get_ref() {

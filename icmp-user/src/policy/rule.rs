@@ -4,8 +4,8 @@ use super::document::{LATER_CHECKS, MODES, WrittenRule};
 use super::error::{one_of, quoted};
 use super::limit::{self, LIMIT};
 use super::reader::{LaterKey, Reader, Span, Value};
-use super::{Action, Hook, Layer, Pattern, Rule, UnknownFlow, message};
-use icmp_common::abi::{destination, fragment};
+use super::{Action, Hook, Key, Layer, Pattern, RateLimit, Rule, UnknownFlow, message};
+use icmp_common::abi::{LIMITS_OF_A_KIND, destination, fragment};
 use icmp_common::verdict::Mode;
 use toml::de::DeTable;
 
@@ -22,6 +22,7 @@ const KEYS: &[&str] = &[
     "hook",
     "action",
     "limit",
+    "limits",
     "mode",
     "source",
 ];
@@ -47,13 +48,11 @@ const PROFILE_KEYS: &[&str] = &[
 ];
 /// The keys that a later version has.
 const LATER_KEYS: &[LaterKey] = &[
-    ("limits", "several limits of one rule"),
     ("checks", "checks by rule"),
     ("unknown-flow", "checks of the flow that an error is about"),
     ("except", "exceptions"),
     ("origin", "rules on what this machine sends"),
     ("penalty", "the penalty box"),
-    ("reserve", "reserves"),
     ("beyond", "a choice of what happens beyond a limit"),
 ];
 /// What a profile's rule can spare, once a version can tell.
@@ -90,7 +89,7 @@ pub(super) fn read(reader: &mut Reader, table: &DeTable<'_>, span: Span) -> Writ
     let (name, name_span) = read_name(reader, table, &span);
     let (zone, pattern) = read_pattern(reader, table);
     let action = read_action(reader, table, &span);
-    let limits = read_limits(reader, table, &span, action);
+    let limits = read_limits(reader, table, &span, action, pattern.family);
     let mode = reader.get(table, "mode").and_then(|(_, v)| reader.choice(v, "mode", MODES));
     let source = reader
         .get(table, "source")
@@ -219,9 +218,13 @@ fn read_limits(
     table: &DeTable<'_>,
     rule: &Span,
     action: Option<Action>,
-) -> Vec<super::RateLimit> {
+    family: Option<u8>,
+) -> Vec<RateLimit> {
     let one = reader.get(table, "limit");
-    let many = reader.get(table, "limits").filter(|_| !reader.is_operator());
+    let many = reader.get(table, "limits");
+    if let (Some(_), Some((span, _))) = (&one, &many) {
+        reader.expected(span.clone(), "the rule has `limit` and `limits`", "one of them");
+    }
     // A redirect that verifies is limited too.
     let limited = matches!(action, Some(Action::Limit | Action::VerifyRedirect));
     match (&one, &many) {
@@ -235,8 +238,26 @@ fn read_limits(
         _ => {}
     }
     let mut values: Vec<Value<'_, '_>> = one.into_iter().map(|(_, v)| v).collect();
-    values.extend(many.into_iter().flat_map(|(_, v)| reader.one_or_more(v)));
-    values.into_iter().filter_map(|v| limit::read(reader, v)).collect()
+    values.extend(many.iter().flat_map(|(_, v)| reader.one_or_more(v)));
+    if values.is_empty()
+        && let Some((span, _)) = many
+    {
+        reader.expected(span, "the list of limits is empty", LIMIT);
+    }
+    let mut limits = Vec::new();
+    for value in values {
+        let Some(limit) = limit::read(reader, value) else { continue };
+        limit::judge_family(reader, value, &limit, family);
+        let in_total = limit.key == Key::Total;
+        let alike = limits.iter().filter(|l: &&RateLimit| (l.key == Key::Total) == in_total);
+        if alike.count() == LIMITS_OF_A_KIND {
+            let kind = if in_total { "in total" } else { "by key" };
+            let message = format!("more than {LIMITS_OF_A_KIND} limits {kind}");
+            reader.expected(value.span(), message, "at most two in total and two by key");
+        }
+        limits.push(limit);
+    }
+    limits
 }
 
 fn read_labels(

@@ -3,7 +3,8 @@
 use super::compile::Compiled;
 use super::precedence::Rank;
 use super::{
-    CheckedPolicy, CompileContext, Effect, Layer, RateLimit, Rule, UnknownFlow, Values, ValuesItem,
+    CheckedPolicy, CompileContext, Effect, Key, Layer, RateLimit, Rule, UnknownFlow, Values,
+    ValuesItem,
 };
 use icmp_common::abi::{destination, family, fragment};
 use icmp_common::classify::{code_name, type_by_name, type_name};
@@ -26,7 +27,7 @@ pub struct TableLine {
     pub action: &'static str,
     /// The reason of a drop.
     pub reason: Option<&'static str>,
-    /// The limit in force.
+    /// The limits in force.
     pub limit: Option<String>,
     /// `enforce` or `observe`, the policy's own mode included.
     pub mode: &'static str,
@@ -107,7 +108,7 @@ impl CheckedPolicy {
             _ if !rule.in_force() => ("off", None, None),
             Effect::Pass => ("pass", None, None),
             Effect::Drop(reason) => ("drop", Some(reason.label()), None),
-            Effect::Limit(limit) => ("limit", None, Some(describe_limit(limit))),
+            Effect::Limit(limits) => ("limit", None, Some(describe_limits(limits))),
         };
         let observed = self.mode == Mode::Observe || rule.mode == Mode::Observe;
         let (family, types) = (pattern.family, pattern.types.as_ref());
@@ -171,9 +172,28 @@ fn deciding(compiled: &Compiled) -> HashSet<usize> {
     found
 }
 
+fn describe_limits(limits: &[RateLimit]) -> String {
+    limits.iter().map(describe_limit).collect::<Vec<_>>().join("; ")
+}
+
 fn describe_limit(limit: &RateLimit) -> String {
-    let RateLimit { rate, burst, every, .. } = limit;
-    format!("{rate} {} per {}, burst {burst}", limit.unit_label(), every.label())
+    let RateLimit { rate, burst, every, key, .. } = limit;
+    let mut text = format!("{rate} {} per {}, burst {burst}", limit.unit_label(), every.label());
+    if *key != Key::Total {
+        text.push_str(&format!(", by {}", key.label()));
+    }
+    for (family, bits) in [("IPv4", limit.prefix_v4), ("IPv6", limit.prefix_v6)] {
+        if let Some(bits) = bits {
+            text.push_str(&format!(" /{bits} of {family}"));
+        }
+    }
+    if limit.reserve {
+        text.push_str(", reserve");
+    }
+    if *key == Key::Total && !limit.random {
+        text.push_str(", exact");
+    }
+    text
 }
 
 fn describe_values(values: &Values) -> String {
@@ -216,10 +236,9 @@ fn not_in_force(rule: &Rule) -> Vec<String> {
     if !rule.in_force() {
         parts.push("egress".to_owned());
     }
-    parts.extend(rule.limits.iter().filter(|l| !rule.in_force() || !l.in_force()).map(|limit| {
-        let reserve = if limit.reserve { "reserve " } else { "" };
-        format!("{reserve}{} by {}", describe_limit(limit), limit.key.label())
-    }));
+    if !rule.in_force() || !matches!(rule.effect(), Effect::Limit(_)) {
+        parts.extend(rule.limits.iter().map(describe_limit));
+    }
     if !rule.checks.is_empty() {
         parts.push(format!("checks {}", rule.checks.join(", ")));
     }
@@ -230,8 +249,9 @@ fn not_in_force(rule: &Rule) -> Vec<String> {
         }
         None => {}
     }
-    if !rule.except.is_empty() {
-        parts.push(format!("except {}", rule.except.join(", ")));
+    let except: Vec<&str> = rule.inert_exceptions().collect();
+    if !except.is_empty() {
+        parts.push(format!("except {}", except.join(", ")));
     }
     parts
 }

@@ -1,7 +1,9 @@
 //! The profiles, held against the table of defaults, which is written down here once more by hand.
 
 use super::super::*;
-use icmp_common::abi::{action, destination, family, fragment};
+use icmp_common::abi::limit_key::{LINK, SOURCE, TOTAL};
+use icmp_common::abi::{action, destination, family, fragment, limit_flag};
+use icmp_common::bucket::UNITS_PER_S;
 use icmp_common::verdict::{Mode, Reason};
 
 const LOCAL: u8 = destination::LOCAL;
@@ -12,35 +14,49 @@ const TRANSIT: u8 = destination::TRANSIT;
 enum Fate {
     Pass,
     Drop,
-    Limit,
+    /// By these limits: key, rate a second, burst; those in total first.
+    Limit(&'static [(u8, u64, u64)]),
     Unverified,
 }
 
 use Fate::{Drop, Limit, Pass, Unverified};
 
-/// The table of defaults for `host`. Per-source limits, checks and reserves aren't in force, so what
-/// is limited by them passes.
+const ERROR: Fate = Limit(&[(SOURCE, 50, 100)]);
+const REPLY: Fate = Limit(&[(SOURCE, 1000, 1000)]);
+const QUERY: Fate = Limit(&[(TOTAL, 5000, 5000), (SOURCE, 100, 200)]);
+const SOME: Fate = Limit(&[(SOURCE, 100, 200)]);
+const FEW: Fate = Limit(&[(SOURCE, 10, 20)]);
+const PMTUD: Fate = Limit(&[(TOTAL, 1000, 1000)]);
+const NEIGHBOURS: Fate = Limit(&[(SOURCE, 100, 200), (LINK, 10_000, 10_000)]);
+
+/// The table of defaults for `host`. Checks aren't in force.
 fn host(f: u8, message: Option<(u8, u8)>, fragment: u8) -> Fate {
     let whole = fragment == fragment::NONE;
     let Some((ty, code)) = message else {
         // Later fragments of protocols 1 and 58 are limited, those of protocol 2 dropped.
-        return if fragment == fragment::LATER && f != family::IGMP { Pass } else { Drop };
+        return if fragment == fragment::LATER && f != family::IGMP { SOME } else { Drop };
     };
     match (f, ty, code) {
-        (family::ICMPV4, 0 | 11 | 12, _) => Pass,
+        (family::ICMPV4, 0, _) => REPLY,
+        (family::ICMPV4, 11 | 12, _) => ERROR,
+        (family::ICMPV4, 3, 4) => PMTUD,
         (family::ICMPV4, 3, 5 | 8 | 14 | 15) => Drop,
-        (family::ICMPV4, 3, _) => Pass,
+        (family::ICMPV4, 3, _) => ERROR,
         (family::ICMPV4, 5, _) => Unverified,
-        (family::ICMPV4, 8, _) => Limit,
+        (family::ICMPV4, 8, _) => QUERY,
         (family::ICMPV4, ..) => Drop,
-        (family::ICMPV6, 1..=99 | 102..=126, _) => Pass,
-        (family::ICMPV6, 128, _) => Limit,
-        (family::ICMPV6, 129..=132 | 143 | 151..=153, _) => Pass,
+        (family::ICMPV6, 1 | 3 | 4, _) => ERROR,
+        (family::ICMPV6, 2, _) => PMTUD,
+        (family::ICMPV6, 5..=99 | 102..=126, _) => FEW,
+        (family::ICMPV6, 128, _) => QUERY,
+        (family::ICMPV6, 129, _) => REPLY,
+        (family::ICMPV6, 130..=132 | 143 | 151..=153, _) => SOME,
         (family::ICMPV6, 133..=136 | 148 | 149, _) if !whole => Drop,
-        (family::ICMPV6, 133..=136 | 141 | 142 | 148 | 149, _) => Pass,
+        (family::ICMPV6, 133..=136 | 141 | 142, _) => NEIGHBOURS,
+        (family::ICMPV6, 148 | 149, _) => Pass,
         (family::ICMPV6, 137, _) if whole => Unverified,
         (family::ICMPV6, ..) => Drop,
-        (_, 0x11 | 0x12 | 0x16 | 0x17 | 0x22 | 0x30..=0x32, _) if whole => Pass,
+        (_, 0x11 | 0x12 | 0x16 | 0x17 | 0x22 | 0x30..=0x32, _) if whole => SOME,
         _ => Drop,
     }
 }
@@ -61,28 +77,57 @@ fn transit(f: u8, message: Option<(u8, u8)>, fragment: u8) -> Fate {
         (family::ICMPV4, _) => Pass,
         (family::ICMPV6, 1..=99 | 102..=126 | 128 | 129 | 144..=147 | 150 | 154..=161) => Pass,
         (family::ICMPV6, _) => Drop,
-        (_, 0x11..=0x17 | 0x1e | 0x1f | 0x22 | 0x30..=0x32) if whole => Pass,
+        (_, 0x11..=0x17 | 0x1e | 0x1f | 0x22 | 0x30..=0x32) if whole => SOME,
         _ => Drop,
     }
 }
 
 fn strict(f: u8, message: Option<(u8, u8)>, fragment: u8) -> Fate {
     match host(f, message, fragment) {
-        Limit => Drop,
+        QUERY => Drop,
         fate => fate,
     }
 }
 
 fn fate(compiled: &Compiled, f: u8, message: Option<(u8, u8)>, frag: u8, dest: u8) -> Fate {
-    let number = usize::from(compiled.rule_for(0, f, message, frag, dest, 0));
+    fate_of(compiled, compiled.rule_for(0, f, message, frag, dest, 0))
+}
+
+fn fate_of(compiled: &Compiled, number: u16) -> Fate {
+    let number = usize::from(number);
     let rule = compiled.table.rules[number];
     match (rule.action, Reason(rule.reason)) {
         (action::PASS, _) => Pass,
-        (action::LIMIT, Reason::OVER_LIMIT) => Limit,
+        (action::LIMIT, Reason::OVER_LIMIT) => Limit(limits_of(compiled, number)),
         (action::DROP, Reason::DENIED) => Drop,
         (action::DROP, Reason::REDIRECT_UNVERIFIED) => Unverified,
         other => panic!("{}: {other:?}", compiled.rule_names[number]),
     }
+}
+
+/// The one of the known lists of limits that a rule has: what it says, and what the kernel is given.
+fn limits_of(compiled: &Compiled, number: usize) -> &'static [(u8, u64, u64)] {
+    let rule = compiled.table.rules[number];
+    let uses = compiled.limits.iter().filter(|l| usize::from(l.rule) == number);
+    let mut found: Vec<(u8, u64, u64)> = uses
+        .map(|used| {
+            let (cost, depth) = match used.place {
+                LimitPlace::Total(i) => (rule.totals[i].cost, rule.totals[i].depth),
+                LimitPlace::Keyed(i) => (rule.keyed[i].cost, rule.keyed[i].depth),
+            };
+            assert_eq!(cost, UNITS_PER_S / used.info.rate);
+            assert_eq!(depth, cost * used.info.burst);
+            (used.info.key, used.info.rate, used.info.burst)
+        })
+        .collect();
+    found.sort_by_key(|(key, ..)| *key);
+    let known = [ERROR, REPLY, QUERY, SOME, FEW, PMTUD, NEIGHBOURS];
+    let lists = known.map(|fate| match fate {
+        Limit(list) => list,
+        _ => &[],
+    });
+    let name = &compiled.rule_names[number];
+    lists.into_iter().find(|l| **l == found[..]).unwrap_or_else(|| panic!("{name}: {found:?}"))
 }
 
 #[test]
@@ -145,7 +190,7 @@ fn every_rule_names_its_source_and_decides_something_where_its_zone_is_not_empty
 #[test]
 fn monitors_are_outside_the_echo_total_and_alone_are_answered_by_strict() {
     for (name, others) in
-        [(Profile::Host, Limit), (Profile::Strict, Drop), (Profile::Router, Limit)]
+        [(Profile::Host, QUERY), (Profile::Strict, Drop), (Profile::Router, QUERY)]
     {
         let text = format!(
             "profile = \"{}\"\n[zones]\nmonitors = [\"192.0.2.0/24\", \"2001:db8::/32\"]",
@@ -155,7 +200,7 @@ fn monitors_are_outside_the_echo_total_and_alone_are_answered_by_strict() {
         for (f, ty) in [(family::ICMPV4, 8), (family::ICMPV6, 128)] {
             assert_eq!(fate(&compiled, f, Some((ty, 0)), 0, LOCAL), others, "{name:?}");
             let number = compiled.rule_for(0, f, Some((ty, 0)), 0, LOCAL, 1);
-            assert_eq!(compiled.table.rules[usize::from(number)].action, action::PASS, "{name:?}");
+            assert_eq!(fate_of(&compiled, number), SOME, "{name:?}");
             let transit = compiled.rule_for(0, f, Some((ty, 0)), 0, TRANSIT, 1);
             assert_eq!(transit != number, name == Profile::Router, "{name:?}");
         }
@@ -165,12 +210,27 @@ fn monitors_are_outside_the_echo_total_and_alone_are_answered_by_strict() {
 #[test]
 fn each_family_has_an_echo_total_of_its_own() {
     let compiled = profile(Profile::Host).compile(&CompileContext::EMPTY).unwrap();
-    let buckets: Vec<u32> = [(family::ICMPV4, 8), (family::ICMPV6, 128)]
+    let [v4, v6] = [(family::ICMPV4, 8), (family::ICMPV6, 128)]
         .map(|(f, ty)| compiled.rule_for(0, f, Some((ty, 0)), 0, LOCAL, 0))
-        .map(|number| compiled.table.rules[usize::from(number)].bucket)
-        .to_vec();
-    assert_ne!(buckets[0], buckets[1]);
-    assert_eq!(compiled.buckets.len(), 2);
+        .map(|number| compiled.table.rules[usize::from(number)].totals[0].limit);
+    assert_ne!(v4, v6);
+}
+
+#[test]
+fn reserves_are_reserves_and_what_strangers_share_is_randomised() {
+    let compiled = profile(Profile::Host).compile(&CompileContext::EMPTY).unwrap();
+    let mut reserves = Vec::new();
+    for used in &compiled.limits {
+        let (info, name) = (used.info, &compiled.rule_names[usize::from(used.rule)]);
+        assert_eq!(info.flags & limit_flag::RANDOM != 0, info.key == TOTAL, "{name}");
+        if info.flags & limit_flag::RESERVE != 0 {
+            reserves.push(name.as_str());
+        }
+        let spares_gateway = info.flags & limit_flag::EXCEPT_GATEWAY != 0;
+        let by_link = info.key == LINK;
+        assert_eq!(spares_gateway, by_link, "{name}: a gateway is outside the total of its link");
+    }
+    assert_eq!(reserves, ["icmpv4/fragmentation-needed", "icmpv6/packet-too-big"]);
 }
 
 #[test]
@@ -190,7 +250,7 @@ fn what_is_not_in_force_is_said_in_one_line() {
     let policy = profile(Profile::Host);
     let note = inert_note(&policy.inert).unwrap();
     let start =
-        "this version does not yet do all that the policy says; not in force: limits by source (";
+        "this version does not yet do all that the policy says; not in force: checks of quoted";
     assert!(note.starts_with(start), "{note}");
     assert!(note.ends_with("rules for what this machine sends (6 rules)"), "{note}");
     // Numbers of a specification that operators don't have.

@@ -2,10 +2,10 @@
 
 use super::super::*;
 use icmp_common::abi::{
-    BUCKETS, CLASS_FIRST_PAIR, CLASSES, ClassKey, action, class_kind, class_other, family,
-    policy_flag, rule_flag,
+    CELL_SETS, CLASS_FIRST_PAIR, CLASSES, ClassKey, LIMITS, PREFIX_AUTO, TotalLimit, action,
+    class_kind, class_other, family, limit_flag, limit_key, policy_flag, rule_flag,
 };
-use icmp_common::bucket::UNITS_PER_NS;
+use icmp_common::bucket::{UNITS_PER_NS, UNITS_PER_S};
 use icmp_common::verdict::{Mode, Reason};
 
 fn compile(text: &str) -> Compiled {
@@ -131,26 +131,26 @@ limit = { rate = 1000000, burst = 3000, unit = \"octets\", every = \"minute\" }
 mode = \"observe\"
 ";
 
-/// What the map of owners holds once a policy is in force.
+/// What the map of limits holds once a policy is in force.
 fn owners(compiled: &Compiled) -> Vec<u64> {
-    let mut owners = vec![0; BUCKETS];
-    for used in &compiled.buckets {
-        owners[used.bucket as usize] = used.fingerprint;
+    let mut owners = vec![0; LIMITS];
+    for used in &compiled.limits {
+        owners[used.limit as usize] = used.info.fingerprint;
     }
     owners
 }
 
-fn bucket_of(compiled: &Compiled, name: &str) -> BucketUse {
+fn limit_of(compiled: &Compiled, name: &str) -> LimitUse {
     let number = compiled.rule_names.iter().position(|n| n == name).unwrap();
-    *compiled.buckets.iter().find(|b| usize::from(b.rule) == number).unwrap()
+    *compiled.limits.iter().find(|l| usize::from(l.rule) == number).unwrap()
 }
 
 #[test]
-fn a_rule_that_did_not_change_keeps_its_bucket() {
+fn a_rule_that_did_not_change_keeps_its_limits() {
     let before = compile(LIMITED);
-    assert!(before.buckets.iter().all(|b| !b.kept && b.fingerprint != 0));
+    assert!(before.limits.iter().all(|l| !l.kept && l.info.fingerprint != 0));
     let owners = owners(&before);
-    let context = CompileContext { bucket_owners: &owners, ..CompileContext::EMPTY };
+    let context = CompileContext { limit_owners: &owners, ..CompileContext::EMPTY };
     // One rule more before the others, and one with another burst.
     let changed = LIMITED.replace("burst = 10 ", "burst = 11 ").replace(
         "[[rule]]\nname = \"a\"",
@@ -158,34 +158,39 @@ fn a_rule_that_did_not_change_keeps_its_bucket() {
          limit = { rate = 1, burst = 1 }\n[[rule]]\nname = \"a\"",
     );
     let after = from_str("f", &changed).unwrap().compile(&context).unwrap();
-    let (b, before_b) = (bucket_of(&after, "b"), bucket_of(&before, "b"));
-    assert!(b.kept && b.bucket == before_b.bucket && b.fingerprint == before_b.fingerprint);
+    let (b, before_b) = (limit_of(&after, "b"), limit_of(&before, "b"));
+    assert!(b.kept && b.limit == before_b.limit && b.info == before_b.info);
     for name in ["a", "z"] {
-        let used = bucket_of(&after, name);
+        let used = limit_of(&after, name);
         assert!(!used.kept, "{name}");
-        // The old policy's buckets are still in use while the new one is written.
-        assert_eq!(owners[used.bucket as usize], 0, "{name}");
+        // The old policy's limits are still in use while the new one is written.
+        assert_eq!(owners[used.limit as usize], 0, "{name}");
     }
-    let mut taken: Vec<u32> = after.buckets.iter().map(|b| b.bucket).collect();
+    let mut taken: Vec<u32> = after.limits.iter().map(|l| l.limit).collect();
     taken.sort_unstable();
     taken.dedup();
-    assert_eq!(taken.len(), after.buckets.len());
-    for used in &after.buckets {
-        assert_eq!(after.table.rules[usize::from(used.rule)].bucket, used.bucket);
+    assert_eq!(taken.len(), after.limits.len());
+    for used in &after.limits {
+        let rule = after.table.rules[usize::from(used.rule)];
+        let limit = match used.place {
+            LimitPlace::Total(i) => rule.totals[i].limit,
+            LimitPlace::Keyed(i) => rule.keyed[i].limit,
+        };
+        assert_eq!(limit, used.limit);
     }
 }
 
 #[test]
-fn no_free_bucket_is_an_error_and_fingerprints_are_the_same_in_every_version() {
-    let owners = vec![1; BUCKETS];
-    let context = CompileContext { bucket_owners: &owners, ..CompileContext::EMPTY };
+fn no_free_limit_is_an_error_and_fingerprints_are_the_same_in_every_version() {
+    let owners = vec![1; LIMITS];
+    let context = CompileContext { limit_owners: &owners, ..CompileContext::EMPTY };
     let error = profile(Profile::Host).compile(&context).unwrap_err();
-    assert_eq!(error, CompileError::Buckets);
+    assert_eq!(error, CompileError::Limits);
     // Pinned maps hold these: a change of the hash would empty every bucket on an upgrade.
-    assert_eq!(bucket_of(&compile(LIMITED), "a").fingerprint, FINGERPRINT_OF_A);
+    assert_eq!(limit_of(&compile(LIMITED), "a").info.fingerprint, FINGERPRINT_OF_A);
 }
 
-const FINGERPRINT_OF_A: u64 = 10_374_382_012_559_967_143;
+const FINGERPRINT_OF_A: u64 = 5_988_711_863_789_244_854;
 
 #[test]
 fn a_rule_says_what_it_counts_and_which_clock_it_reads() {
@@ -197,11 +202,53 @@ fn a_rule_says_what_it_counts_and_which_clock_it_reads() {
         let number = compiled.rule_names.iter().position(|n| n == name).unwrap();
         compiled.table.rules[number]
     };
-    assert_eq!((rule("a").action, rule("a").flags), (action::LIMIT, 0));
-    let all = rule_flag::OCTETS | rule_flag::TICKS | rule_flag::OBSERVE;
-    assert_eq!((rule("b").action, rule("b").flags), (action::LIMIT, all));
-    assert_eq!(rule("a").cost, 51_200_000);
-    assert_eq!(rule("a").depth, 512_000_000);
+    let (a, b) = (rule("a"), rule("b"));
+    assert_eq!((a.action, a.flags, a.totals[0].flags), (action::LIMIT, 0, limit_flag::RANDOM));
+    assert_eq!((b.action, b.flags), (action::LIMIT, rule_flag::OBSERVE));
+    let all = limit_flag::OCTETS | limit_flag::TICKS | limit_flag::RANDOM;
+    assert_eq!(b.totals[0].flags, all);
+    assert_eq!(a.totals[0].cost, 51_200_000);
+    assert_eq!(a.totals[0].depth, 512_000_000);
+}
+
+#[test]
+fn limits_by_key_are_apart_from_those_in_total_and_have_secrets_of_their_own() {
+    let text = |more: &str| {
+        format!(
+            "profile = \"host\"\n[[rule]]\nname = \"a\"\nfamily = \"icmpv6\"\naction = \"limit\"\n\
+             limits = [{{ rate = 9, burst = 3, key = \"source\", prefix-v6 = 56 }}, \
+             {{ rate = 10, burst = 4, random = false }}, {{ rate = 11, burst = 5, key = \"link\"{more} }}]"
+        )
+    };
+    let context = CompileContext { secret: 7, ..CompileContext::EMPTY };
+    let compiled = from_str("f", &text("")).unwrap().compile(&context).unwrap();
+    let rule = compiled.table.rules[usize::from(limit_of(&compiled, "a").rule)];
+    assert_eq!((rule.totals[0].cost, rule.totals[0].flags), (UNITS_PER_S / 10, 0));
+    assert_eq!(rule.totals[1], TotalLimit::default());
+    let [source, link] = rule.keyed;
+    assert_eq!((source.key, source.prefix_v4, source.prefix_v6), (limit_key::SOURCE, 32, 56));
+    assert_eq!((link.key, link.prefix_v6), (limit_key::LINK, PREFIX_AUTO));
+    assert_ne!(source.secret, link.secret);
+    let other = CompileContext { secret: 8, ..CompileContext::EMPTY };
+    let other = from_str("f", &text("")).unwrap().compile(&other).unwrap();
+    let number = usize::from(limit_of(&other, "a").rule);
+    assert_ne!(other.table.rules[number].keyed[0].secret, source.secret);
+}
+
+#[test]
+fn the_table_of_keys_has_the_size_that_is_asked_for_or_the_policy_does_not_fit() {
+    let sets = |keys: u32| {
+        from_str("f", &format!("profile = \"host\"\n[limits]\nkeys = {keys}")).unwrap().cell_sets()
+    };
+    assert_eq!((sets(1024), sets(1025), sets(1 << 20)), (256, 512, 1 << 18));
+    assert_eq!(profile(Profile::Host).cell_sets(), CELL_SETS);
+    let policy = from_str("f", "profile = \"host\"\n[limits]\nkeys = 4096").unwrap();
+    let context = CompileContext { cell_sets: Some(CELL_SETS), ..CompileContext::EMPTY };
+    let error = policy.compile(&context).unwrap_err();
+    assert_eq!(error, CompileError::Keys { wanted: 4096, found: 262_144 });
+    // A policy that says nothing takes what there is.
+    let context = CompileContext { cell_sets: Some(1024), ..CompileContext::EMPTY };
+    assert_eq!(profile(Profile::Host).compile(&context).unwrap().table.cell_mask, 1023);
 }
 
 #[test]
@@ -282,7 +329,7 @@ fn what_is_known_of_a_policy_names_its_profile_and_file() {
     assert_eq!(info.profile, *b"strict\0\0\0\0\0\0\0\0\0\0");
     assert_eq!((info.observe, info.prefixes), (1, 0));
     assert!(info.path.ends_with(b"x/end\0") && info.path.starts_with(b"xxx"));
-    assert_eq!(profile(Profile::Host).compile(&CompileContext::EMPTY).unwrap().info.path, [0; 208]);
+    assert_eq!(profile(Profile::Host).compile(&CompileContext::EMPTY).unwrap().info.path, [0; 200]);
 }
 
 #[test]

@@ -17,17 +17,8 @@ fn what_a_later_version_has_is_refused_as_such() {
     rule("action = \"reply\"", "4:10: this version does not have the action `reply` (");
     rule("action = \"verify-redirect\"", "4:10: this version does not have the action `verify-red");
     rule(
-        "action = \"limit\"\nlimit = { rate = 1, burst = 1, key = \"source\" }",
-        "5:38: this version does not have limits by source, destination or link yet; expected \
-         `total`",
-    );
-    rule(
-        "action = \"limit\"\nlimits = [{ rate = 1, burst = 1 }]",
-        "5:1: this version does not have several limits of one rule yet; expected `name`,",
-    );
-    rule(
-        "action = \"limit\"\nlimit = { rate = 1, burst = 1, reserve = true }",
-        "5:32: this version does not have reserves yet; expected `rate`,",
+        "action = \"limit\"\nlimit = { rate = 1, burst = 1, penalty = 60 }",
+        "5:32: this version does not have the penalty box yet; expected `rate`,",
     );
     rule(
         "action = \"drop\"\nhook = \"egress\"",
@@ -42,7 +33,7 @@ fn what_a_later_version_has_is_refused_as_such() {
     assert_mistakes(
         "profile = \"host\"\nrouters = [\"192.0.2.1\"]\n",
         &["2:1: this version does not have a list of routers yet; expected `profile`, `mode`, \
-           `checks`, `zones` or `rule`"],
+           `checks`, `limits`, `zones` or `rule`"],
     );
 }
 

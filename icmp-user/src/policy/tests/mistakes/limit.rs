@@ -51,9 +51,55 @@ fn limits_can_be_kept() {
     );
     rule(
         "{ rate = 1, burst = 5, brust = 6 }",
-        "5:32: unknown key `brust` of a limit; expected `rate`, `burst`, `every`, `unit` or `key` \
-         (did you mean `burst`?)",
+        "5:32: unknown key `brust` of a limit; expected `rate`, `burst`, `every`, `unit`, `key`, \
+         `prefix-v4`, `prefix-v6`, `reserve` or `random` (did you mean `burst`?)",
     );
+    // What shares a bucket.
+    rule(
+        "{ rate = 1, burst = 1, key = \"sauce\" }",
+        "5:38: unknown key `sauce`; expected `total`, `source`, `destination` or `link` (did you \
+         mean `source`?)",
+    );
+    rule(
+        "{ rate = 1, burst = 1, key = \"source\", prefix-v4 = 33 }",
+        "5:60: prefix-v4 is too long or negative; expected a whole number of bits, 0 to 32",
+    );
+    rule(
+        "{ rate = 1, burst = 1, key = \"source\", prefix-v6 = 129 }",
+        "5:60: prefix-v6 is too long or negative; expected a whole number of bits, 0 to 128",
+    );
+    rule(
+        "{ rate = 1, burst = 1, prefix-v4 = 24 }",
+        "5:32: only a limit by source or destination has a prefix; expected key = \"source\" or \
+         key = \"destination\"",
+    );
+    rule(
+        "{ rate = 1, burst = 1, key = \"link\", prefix-v6 = 64 }",
+        "5:46: only a limit by source or destination has a prefix; expected key = \"source\" or \
+         key = \"destination\"",
+    );
+    rule(
+        "{ rate = 1, burst = 1, key = \"source\", random = true }",
+        "5:48: only a limit in total is randomised: nobody else draws on one by key; expected a \
+         limit without `key`",
+    );
+    rule(
+        "{ rate = 1, burst = 1, random = 1 }",
+        "5:41: a whole number does not belong here; expected true or false",
+    );
+    for (family, key, message) in [
+        ("icmpv4", "prefix-v6", "icmpv4 has no IPv6 addresses; expected `prefix-v4`"),
+        ("igmp", "prefix-v6", "igmp has no IPv6 addresses; expected `prefix-v4`"),
+        ("icmpv6", "prefix-v4", "icmpv6 has no IPv4 addresses; expected `prefix-v6`"),
+    ] {
+        assert_rule(
+            &format!(
+                "name = \"a\"\nfamily = \"{family}\"\naction = \"limit\"\n\
+                 limit = {{ rate = 1, burst = 1, key = \"source\", {key} = 24 }}"
+            ),
+            &format!("6:48: {message}"),
+        );
+    }
     rule("5000", &format!("5:9: a whole number does not belong here; {LIMIT}"));
     rule(
         "[{ rate = 1, burst = 1 }, { rate = 2, burst = 2 }]",
@@ -63,8 +109,39 @@ fn limits_can_be_kept() {
         "name = \"a\"\naction = \"limit\"",
         &format!("2:1: the rule has no `limit`; {LIMIT}"),
     );
+    let limits = |limits: &str, message: &str| {
+        assert_rule(&format!("name = \"a\"\naction = \"limit\"\nlimits = {limits}"), message);
+    };
+    limits("[]", &format!("5:1: the list of limits is empty; {LIMIT}"));
+    limits(
+        "[{ rate = 1, burst = 1 }, { rate = 2, burst = 2 }, { rate = 3, burst = 3 }]",
+        "5:61: more than 2 limits in total; expected at most two in total and two by key",
+    );
+    limits(
+        "[{ rate = 1, burst = 1 }]\nlimit = { rate = 1, burst = 1 }",
+        "5:1: the rule has `limit` and `limits`; expected one of them",
+    );
     assert_rule(
         "name = \"a\"\naction = \"pass\"\nlimit = { rate = 1, burst = 1 }",
         "5:1: only what is limited has a limit; expected action = \"limit\"",
+    );
+}
+
+#[test]
+fn the_table_of_keys_has_bounds() {
+    for (value, message) in [
+        ("1", "3:8: limits can't hold 1 keys; expected a whole number, 1024 to 67108864"),
+        ("67108865", "3:8: limits can't hold 67108865 keys; expected"),
+        ("-1", "3:8: limits can't hold -1 keys; expected"),
+        ("\"many\"", "3:8: a string does not belong here; expected a whole number, 1024 to"),
+    ] {
+        let found = mistakes(&format!("profile = \"host\"\n[limits]\nkeys = {value}\n"));
+        assert_eq!(found.len(), 1, "{value}: {found:?}");
+        assert!(found[0].starts_with(message), "{value}: {}", found[0]);
+    }
+    let found = mistakes("profile = \"host\"\n[limits]\nkey = 5000\n");
+    assert_eq!(
+        found,
+        ["3:1: unknown key `key` of [limits]; expected `keys` (did you mean `keys`?)"]
     );
 }

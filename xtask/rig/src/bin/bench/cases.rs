@@ -16,18 +16,28 @@ pub(crate) enum Policy {
     Drop,
     /// A rule limits echo to one packet an hour.
     Limited,
+    /// A rule passes echo: what a limit is compared with.
+    Accept,
+    /// A limit by source, so high that nothing is beyond it.
+    Source,
 }
 
 impl Policy {
-    pub(crate) const ALL: [Self; 3] = [Self::Pass, Self::Drop, Self::Limited];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Pass, Self::Drop, Self::Limited, Self::Accept, Self::Source];
 
     /// As an operator would write it: his rules over the profile `host`.
     pub(crate) fn text(self) -> String {
         let echo = match self {
             Self::Pass => "action = \"limit\"\nlimit = { rate = 1000000000, burst = 1000000000 }",
             Self::Drop => "action = \"drop\"",
+            Self::Accept => "action = \"pass\"",
+            Self::Source => {
+                "action = \"limit\"\n\
+                 limit = { rate = 1000000000, burst = 1000000000, key = \"source\" }"
+            }
             Self::Limited => {
-                "action = \"limit\"\nlimit = { rate = 1, burst = 1, every = \"hour\" }"
+                "action = \"limit\"\nlimit = { rate = 1, burst = 1, every = \"hour\", random = false }"
             }
         };
         let mut text = "profile = \"host\"\n".to_owned();
@@ -49,12 +59,17 @@ const ECHO: &str = "bench-echo";
 const ECHO6: &str = "bench-echo6";
 const REPORT: &str = "bench-report";
 
+/// A million, as the front counts.
+const MILLION: u32 = 1 << 20;
+
 /// One case.
 pub(crate) struct Case {
     /// Its name, as the JSON has it.
     pub(crate) name: &'static str,
     /// The frame, without its check sequence.
     pub(crate) frame: Vec<u8>,
+    /// From how many sources it comes: where more than none, the bench's front writes them.
+    pub(crate) sources: u32,
     /// The policy it runs under.
     pub(crate) policy: Policy,
     /// The one reason it must have.
@@ -65,11 +80,16 @@ pub(crate) struct Case {
 
 /// Every case, in the order of the table.
 pub(crate) fn all() -> Vec<Case> {
-    use Policy::{Drop, Limited, Pass};
-    let case = |name, frame, policy, reason, rule| Case { name, frame, policy, reason, rule };
+    use Policy::{Accept, Drop, Limited, Pass, Source};
+    let case =
+        |name, frame, policy, reason, rule| Case { name, frame, sources: 0, policy, reason, rule };
     let mut bad = echo(98);
     bad[97] ^= 1;
     let within = Reason::WITHIN_LIMIT;
+    let from = |sources, name, frame, rule| Case {
+        sources,
+        ..case(name, frame, Source, within, Some(rule))
+    };
     vec![
         case("tcp-syn", tcp_syn(), Pass, Reason::NOT_ICMP, None),
         case("udp-64", udp(64), Pass, Reason::NOT_ICMP, None),
@@ -83,6 +103,12 @@ pub(crate) fn all() -> Vec<Case> {
         case("echo6-98-pass", echo6(98), Pass, within, Some(ECHO6)),
         case("igmpv3-report", igmpv3_report(), Pass, within, Some(REPORT)),
         case("vlan2-echo-98-pass", two_tags(), Pass, within, Some(ECHO)),
+        case("echo-98-accept", echo(98), Accept, Reason::ACCEPTED, Some(ECHO)),
+        case("source-limit-1", echo(98), Source, within, Some(ECHO)),
+        from(1, "source-limit-front-1", echo(98), ECHO),
+        from(MILLION, "source-limit-1m", echo(98), ECHO),
+        from(1, "source-limit6-front-1", echo6(98), ECHO6),
+        from(MILLION, "source-limit6-1m", echo6(98), ECHO6),
     ]
 }
 
@@ -147,6 +173,7 @@ mod tests {
     fn a_name_says_how_long_its_frame_is() {
         for case in all() {
             let octets = case.name.split('-').find_map(|word| word.parse::<usize>().ok());
+            let octets = octets.filter(|_| !case.name.starts_with("source"));
             assert!(octets.is_none_or(|n| n == case.frame.len()), "{}", case.name);
         }
         assert_eq!(all()[0].frame.len(), 74);

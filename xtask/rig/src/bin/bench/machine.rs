@@ -45,8 +45,8 @@ pub(crate) fn describe(cpu: usize, rounds: u32, loaded: &[Loaded]) -> Result<()>
         println!("{:<17} {verified} instructions verified, {jited}", program.name());
     }
     println!(
-        "{rounds} rounds of {} runs; limits are one total bucket by rule, read in ticks; the pass \
-         cases are verified, charged and counted",
+        "{rounds} rounds of {} runs; limits are one bucket by rule, or one by source, read in ticks; \
+         what passes is verified, charged and counted",
         thousands(RUNS.into())
     );
     println!();

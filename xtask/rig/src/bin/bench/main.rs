@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use cases::{Case, Policy};
 use clap::Parser;
 use icmp_common::{
-    abi::{RULE_NONE, rule_flag},
+    abi::{RULE_NONE, Rule, limit_flag},
     verdict::{Outcome, Reason, Verdict},
 };
 use icmpgate::{
@@ -72,8 +72,17 @@ impl Loaded {
     }
 }
 
-fn of(loaded: &[Loaded], policy: Policy) -> Result<&Loaded> {
-    loaded.iter().find(|l| l.policy == policy).context("every policy is loaded")
+fn of(loaded: &mut [Loaded], policy: Policy) -> Result<&mut Loaded> {
+    loaded.iter_mut().find(|l| l.policy == policy).context("every policy is loaded")
+}
+
+/// The program to start with, so that a case's packets come to `program` from all its sources.
+fn front(instance: &mut Instance, case: &Case, program: Program) -> Result<Program> {
+    if case.sources == 0 {
+        return Ok(program);
+    }
+    instance.sweep(case.sources, program)?;
+    Ok(Program::Sweep)
 }
 
 fn main() -> ExitCode {
@@ -91,9 +100,9 @@ fn run(args: Args) -> Result<()> {
     icmpgate::datapath::check_system()?;
     let cpu = machine::stay_on_one_cpu()?;
     verify(&cases)?;
-    let loaded = Loaded::all(false)?;
+    let mut loaded = Loaded::all(false)?;
     machine::describe(cpu, args.rounds, &loaded)?;
-    let figures = rounds(&cases, &loaded, args.rounds)?;
+    let figures = rounds(&cases, &mut loaded, args.rounds)?;
     counted(&cases, &loaded, args.rounds)?;
     report::print(&figures);
     if let Some(file) = &args.json {
@@ -123,13 +132,14 @@ fn drops(case: &Case) -> bool {
 /// That each case takes the path that it is named for, by the trace of its packet in copies that
 /// write one.
 fn verify(cases: &[Case]) -> Result<()> {
-    let loaded = Loaded::all(true)?;
+    let mut loaded = Loaded::all(true)?;
     for case in cases {
-        let with = of(&loaded, case.policy)?;
+        let with = of(&mut loaded, case.policy)?;
+        let program = front(&mut with.instance, case, Program::Ingress)?;
         // The first packet of a limit is within it.
-        let mut run = with.instance.run(Program::Ingress, &case.frame, 1)?;
+        let mut run = with.instance.run(program, &case.frame, 1)?;
         if case.reason == Reason::OVER_LIMIT {
-            run = with.instance.run(Program::Ingress, &case.frame, 1)?;
+            run = with.instance.run(program, &case.frame, 1)?;
         }
         let trace = with.instance.trace()?;
         let reason = Outcome(trace.outcome).reason();
@@ -149,7 +159,7 @@ fn verify(cases: &[Case]) -> Result<()> {
         if let Some(rule) = with.compiled.table.rules.get(usize::from(trace.rule)) {
             let limited = matches!(case.reason, Reason::WITHIN_LIMIT | Reason::OVER_LIMIT);
             ensure!(
-                !limited || rule.flags & rule_flag::TICKS != 0,
+                !limited || reads_ticks(rule),
                 "the limit of {} reads another clock than is said below",
                 case.name
             );
@@ -158,19 +168,26 @@ fn verify(cases: &[Case]) -> Result<()> {
     Ok(())
 }
 
-fn rounds(cases: &[Case], loaded: &[Loaded], rounds: u32) -> Result<Vec<Figures>> {
+fn reads_ticks(rule: &Rule) -> bool {
+    let totals = rule.totals.iter().filter(|limit| limit.cost != 0).map(|limit| limit.flags);
+    let keyed = rule.keyed.iter().filter(|limit| limit.cost != 0).map(|limit| limit.flags);
+    totals.chain(keyed).all(|flags| flags & limit_flag::TICKS != 0)
+}
+
+fn rounds(cases: &[Case], loaded: &mut [Loaded], rounds: u32) -> Result<Vec<Figures>> {
     let mut pairs = vec![Vec::new(); cases.len()];
     // The round before the first warms the caches and isn't kept.
     for round in 0..=rounds {
         for (case, pairs) in cases.iter().zip(&mut pairs) {
-            let instance = &of(loaded, case.policy)?.instance;
+            let instance = &mut of(loaded, case.policy)?.instance;
             let empty = if drops(case) { Program::EmptyDrop } else { Program::EmptyPass };
             // Whoever goes second finds the processor as the first left it, so they take turns.
             let order = [empty, Program::Ingress];
             let order = if round % 2 == 0 { order } else { [order[1], order[0]] };
             let mut pair = [0.0; 2];
             for program in order {
-                let sample = sample(instance, program, &case.frame)?;
+                let first = front(instance, case, program)?;
+                let sample = sample(instance, first, &case.frame)?;
                 ensure!(
                     sample.action == action_of(case),
                     "{} ended with action {} while it was measured",

@@ -4,23 +4,48 @@ use crate::Figures;
 use icmpgate_rig::text::{Align, Look, Paint, Table};
 use serde_json::{Value, json};
 
-/// A bar: these cases stay below so many ns above the empty program.
+/// What these cases must hold to.
 struct Bar {
     what: &'static str,
     cases: &'static [&'static str],
-    most: f64,
+    than: Than,
 }
 
-const BARS: [Bar; 2] = [
+/// What a case is held against. All figures are those above the empty program of the same round.
+enum Than {
+    /// At most so many ns.
+    Ns(f64),
+    /// At most so many ns above that case.
+    Above(&'static str, f64),
+    /// At most so many times that case.
+    Times(&'static str, f64),
+}
+
+const BARS: [Bar; 5] = [
     Bar {
         what: "other traffic at most 8 ns above XDP_PASS",
         cases: &["tcp-syn", "udp-64"],
-        most: 8.0,
+        than: Than::Ns(8.0),
     },
     Bar {
         what: "an echo of 98 octets, checked, limited and counted, at most 60 ns above",
         cases: &["echo-98-pass"],
-        most: 60.0,
+        than: Than::Ns(60.0),
+    },
+    Bar {
+        what: "a limit by source at most 25 ns above the same packet without",
+        cases: &["source-limit-1"],
+        than: Than::Above("echo-98-accept", 25.0),
+    },
+    Bar {
+        what: "a packet of a million sources at most twice one of a single source",
+        cases: &["source-limit-1m"],
+        than: Than::Times("source-limit-front-1", 2.0),
+    },
+    Bar {
+        what: "the same of IPv6",
+        cases: &["source-limit6-1m"],
+        than: Than::Times("source-limit6-front-1", 2.0),
     },
 ];
 
@@ -62,13 +87,29 @@ fn shown(ns: f64) -> String {
 }
 
 fn verdict(bar: &Bar, figures: &[Figures], paint: Paint) -> String {
-    let here: Vec<&Figures> = figures.iter().filter(|f| bar.cases.contains(&f.name)).collect();
-    if here.len() < bar.cases.len() {
+    let find = |name: &str| figures.iter().find(|f| f.name == name);
+    let held = |name: &&str| {
+        let above = find(name)?.above.median;
+        Some(match bar.than {
+            Than::Ns(most) => (above <= most, format!("{name} {}", shown(above))),
+            Than::Above(other, most) => {
+                let more = above - find(other)?.above.median;
+                (
+                    more <= most,
+                    format!("{name} {}, {} more than {other}", shown(above), shown(more)),
+                )
+            }
+            Than::Times(other, most) => {
+                let times = above / find(other)?.above.median;
+                (times <= most, format!("{name} {}, {times:.2} times {other}", shown(above)))
+            }
+        })
+    };
+    let Some(held) = bar.cases.iter().map(held).collect::<Option<Vec<_>>>() else {
         return format!("not measured: {}", bar.what);
-    }
-    let met = here.iter().all(|f| f.above.median <= bar.most);
-    let each: Vec<String> =
-        here.iter().map(|f| format!("{} {}", f.name, shown(f.above.median))).collect();
+    };
+    let met = held.iter().all(|(met, _)| *met);
+    let each: Vec<String> = held.into_iter().map(|(_, figures)| figures).collect();
     let word = if met { paint.paint(Look::Good, "met") } else { paint.paint(Look::Bad, "NOT met") };
     format!("{word}: {} ({})", bar.what, each.join(", "))
 }
@@ -106,6 +147,15 @@ mod tests {
         assert!(verdict(&BARS[0], &both(7.9, 8.0), paint).contains("met: other"));
         assert!(verdict(&BARS[0], &both(7.9, 8.1), paint).contains("NOT met"));
         assert!(verdict(&BARS[1], &both(1.0, 1.0), paint).starts_with("not measured"));
+        let limits =
+            |without, with| [figures("echo-98-accept", without), figures("source-limit-1", with)];
+        assert!(verdict(&BARS[2], &limits(20.0, 45.0), paint).starts_with("met"));
+        assert!(verdict(&BARS[2], &limits(20.0, 45.1), paint).starts_with("NOT met"));
+        assert!(verdict(&BARS[2], &limits(20.0, 45.0)[1..], paint).starts_with("not measured"));
+        let sources =
+            |one, all| [figures("source-limit-front-1", one), figures("source-limit-1m", all)];
+        assert!(verdict(&BARS[3], &sources(20.0, 40.0), paint).starts_with("met"));
+        assert!(verdict(&BARS[3], &sources(20.0, 40.1), paint).starts_with("NOT met"));
     }
 
     #[test]

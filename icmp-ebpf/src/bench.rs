@@ -1,0 +1,81 @@
+//! What only the bench runs: the floors that it measures from, and a front that gives each packet
+//! another source. No copy of the program that is attached has them loaded.
+
+use crate::maps::{SWEEP, SWEEP_TO};
+use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+
+/// Only passes: the floor that the bench measures from.
+#[xdp(frags)]
+pub fn icmpgate_pass(_ctx: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
+/// Only drops: likewise.
+#[xdp(frags)]
+pub fn icmpgate_drop(_ctx: XdpContext) -> u32 {
+    xdp_action::XDP_DROP
+}
+
+/// Writes the next source into the frame and goes on in the program of [`SWEEP_TO`]. A test run
+/// repeats one frame, edits included; so a million sources take a program that edits it.
+#[xdp(frags)]
+pub fn icmpgate_sweep(ctx: XdpContext) -> u32 {
+    let Some(sweep) = SWEEP.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
+    // SAFETY: an element of the map, which one test run at a time writes.
+    let source = unsafe {
+        let next = (*sweep).next;
+        (*sweep).next = next.wrapping_add(1);
+        next & (*sweep).mask
+    };
+    if rewrite(&ctx, source).is_some() {
+        // SAFETY: nothing here is left to be dropped.
+        unsafe { SWEEP_TO.tail_call(&ctx, 0) };
+    }
+    xdp_action::XDP_ABORTED
+}
+
+/// Where a number of a source goes, and the word that takes the opposite, so that no checksum
+/// changes.
+#[derive(Clone, Copy)]
+struct Places {
+    number: [usize; 2],
+    opposite: usize,
+}
+
+/// The last 32 bits of the address, and the identification, which no message's checksum covers.
+const V4: Places = Places { number: [28, 26], opposite: 18 };
+/// Of the prefix of 64 bits the last 32, and the last word of the address.
+const V6: Places = Places { number: [28, 26], opposite: 36 };
+
+/// How many octets of a frame these are in: Ethernet and the fixed part of an IPv6 header up to the
+/// end of its source.
+const FRONT: usize = 38;
+
+#[inline(always)]
+fn rewrite(ctx: &XdpContext, source: u32) -> Option<()> {
+    let data = ctx.data();
+    if data + FRONT > ctx.data_end() {
+        return None;
+    }
+    let word = |at: usize| (data + at) as *mut u16;
+    // SAFETY: within those octets.
+    let version = unsafe { ((data + 14) as *const u8).read() } >> 4;
+    let places = if version == 6 { V6 } else { V4 };
+    let all = [places.number[0], places.number[1], places.opposite];
+    let mut sum = 0;
+    for at in all {
+        // SAFETY: as above.
+        sum += u32::from(u16::from_be(unsafe { word(at).read_unaligned() }));
+    }
+    let number = [source as u16, (source >> 16) as u16 | 0x0a00];
+    for value in number {
+        sum += u32::from(!value);
+    }
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    for (at, value) in all.into_iter().zip([number[0], number[1], sum as u16]) {
+        // SAFETY: as above.
+        unsafe { word(at).write_unaligned(value.to_be()) };
+    }
+    Some(())
+}

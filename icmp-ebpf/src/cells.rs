@@ -1,0 +1,155 @@
+//! Buckets by key, in the kernel: `icmp_common::cells` over words that all CPUs share.
+//!
+//! Another CPU may take a cell between this one's finding it and charging it. Tag and time are then
+//! swapped one after the other, so at worst one packet is charged to the wrong key; nothing is lost
+//! or locked.
+
+use crate::{
+    atomic,
+    limit::{Subject, TRIES},
+    maps::{CELL_STATS, CELLS},
+};
+use icmp_common::{
+    abi::KeyedLimit,
+    cells::{Cell, CellSet, ESTABLISHED, Place, WAYS, find, may_establish, tag},
+};
+
+/// What became of a packet at its key's bucket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Charged {
+    /// It was within the limit.
+    Yes,
+    /// Likewise, and its key was established before.
+    YesEstablished,
+    /// It was beyond it.
+    No,
+    /// Its key has no cell, and there is none to take.
+    NoCell,
+}
+
+/// [`icmpgate_charge_cell`]'s `how`, above the mask of sets: totals have room for strangers.
+const STRANGERS: u64 = 1 << 32;
+/// Likewise: totals have plenty.
+const PLENTY: u64 = 1 << 33;
+
+/// Charges the bucket of a key. Where a total has no room for strangers, only an established key is
+/// admitted; where it has plenty, the key becomes established.
+#[inline(always)]
+pub fn charge(
+    subject: &Subject,
+    limit: &KeyedLimit,
+    key: [u64; 2],
+    now: u64,
+    cost: u64,
+    strangers: bool,
+    plenty: bool,
+) -> Charged {
+    let tag = tag([subject.secret, limit.secret], key);
+    let mut how = u64::from(subject.cell_mask);
+    if strangers {
+        how |= STRANGERS;
+    }
+    if plenty {
+        how |= PLENTY;
+    }
+    match icmpgate_charge_cell(tag, how, now, cost, limit.depth) {
+        0 => Charged::Yes,
+        1 => Charged::YesEstablished,
+        2 => Charged::No,
+        _ => Charged::NoCell,
+    }
+}
+
+/// Looks a key up and charges its bucket; the result is a [`Charged`]. A global function, which the
+/// verifier looks at once: as part of the pipeline, its ways through a set are multiplied by the
+/// pipeline's (`BPF program is too large`).
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_charge_cell(tag: u64, how: u64, now: u64, cost: u64, depth: u64) -> u32 {
+    charge_cell(tag, how, now, cost, depth) as u32
+}
+
+#[inline(always)]
+fn charge_cell(tag: u64, how: u64, now: u64, cost: u64, depth: u64) -> Charged {
+    let (strangers, plenty) = (how & STRANGERS != 0, how & PLENTY != 0);
+    let Some(set) = CELLS.get_ptr_mut(tag as u32 & how as u32) else { return Charged::NoCell };
+    let cell = |way: usize| {
+        // SAFETY: masked to the cells of a set.
+        unsafe { (&raw mut (*set).cells).cast::<Cell>().add(way & (WAYS - 1)) }
+    };
+    let load = |way: usize| load(cell(way));
+    // Once more where another CPU took the cell first.
+    for _ in 0..2 {
+        match find(tag, now, load) {
+            Place::Has(way) => {
+                let is = load(way).is_established();
+                if !strangers && !is {
+                    return Charged::No;
+                }
+                let become_one = plenty && !is && may_establish(now, load);
+                return match swap(cell(way), now, cost, depth, become_one) {
+                    false => Charged::No,
+                    true if is => Charged::YesEstablished,
+                    true => Charged::Yes,
+                };
+            }
+            // A stranger for whom there is no room makes no cell. Nor does a packet that is beyond
+            // the limit by itself, larger than a burst in octets.
+            _ if !strangers || cost > depth => return Charged::No,
+            Place::Take(way) => {
+                let (at, was) = (cell(way), load(way));
+                // SAFETY: fields of an element of the map.
+                let (tag_at, tat_at) = unsafe { (&raw mut (*at).tag, &raw mut (*at).tat) };
+                // SAFETY: as above.
+                if unsafe { atomic::compare_exchange(tag_at, was.tag, tag) }.is_ok() {
+                    // SAFETY: as above.
+                    unsafe { tat_at.write_volatile(now.wrapping_add(cost) & !ESTABLISHED) };
+                    stat(1, 0);
+                    return Charged::Yes;
+                }
+            }
+            Place::Full => break,
+        }
+    }
+    stat(0, 1);
+    Charged::NoCell
+}
+
+#[inline(always)]
+fn load(cell: *mut Cell) -> Cell {
+    // SAFETY: a cell of an element of the map, its words read one by one.
+    unsafe {
+        Cell {
+            tag: atomic::load(&raw const (*cell).tag),
+            tat: atomic::load(&raw const (*cell).tat),
+        }
+    }
+}
+
+#[inline(always)]
+fn swap(at: *mut Cell, now: u64, cost: u64, depth: u64, establish: bool) -> bool {
+    // SAFETY: a field of an element of the map.
+    let tat = unsafe { &raw mut (*at).tat };
+    let mut was = load(at);
+    for _ in 0..TRIES {
+        let Some(next) = was.charge(now, cost, depth, establish) else { return false };
+        // SAFETY: as above.
+        match unsafe { atomic::compare_exchange(tat, was.tat, next) } {
+            Ok(_) => return true,
+            Err(other) => was.tat = other,
+        }
+    }
+    false
+}
+
+#[inline(always)]
+fn stat(taken: u64, full: u64) {
+    let Some(stats) = CELL_STATS.get_ptr_mut(0) else { return };
+    // SAFETY: this CPU's own element.
+    unsafe {
+        (*stats).taken += taken;
+        (*stats).full += full;
+    }
+}
+
+const _: () = assert!(size_of::<CellSet>() == WAYS * size_of::<Cell>());

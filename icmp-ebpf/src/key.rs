@@ -1,0 +1,83 @@
+//! What makes packets share a bucket: the source or destination cut to a prefix, or the link.
+
+use crate::{
+    limit::Subject,
+    maps::{INTERFACE_ID, ON_LINK},
+};
+use icmp_common::{
+    abi::{self, KeyedLimit, PREFIX_AUTO, family, limit_key},
+    cells::prefix,
+    parse::{Frame, Packet},
+    wire::ipv6::Address,
+};
+
+/// Two words that stand for a key.
+pub type Key = [u64; 2];
+
+/// The first octets of keys that are no addresses: no source is of ff00::/8, and no packet that is
+/// sent to a link-layer address has its own.
+const LINK: u64 = 0xff << 56;
+/// Likewise.
+const HARDWARE: u64 = 0xff << 56 | 0xff << 48;
+
+/// What stands for the source of a packet. A host that has no address yet has only its hardware's
+/// (L1).
+#[inline(always)]
+pub fn source<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> Address {
+    if !packet.source.is_unspecified() {
+        return packet.source;
+    }
+    // The frame has a link-layer header: its packet was parsed.
+    let [a, b, c, d, e, f] = frame.cursor().skip(6).take::<[u8; 6]>().unwrap_or([0; 6]);
+    Address([HARDWARE.to_be(), u64::from_be_bytes([0, 0, a, b, c, d, e, f]).to_be()])
+}
+
+/// The key of a packet under a limit.
+#[inline(always)]
+pub fn of(subject: &Subject, limit: &KeyedLimit) -> Key {
+    match limit.key {
+        limit_key::SOURCE => by_address(subject.source, subject.family, limit),
+        limit_key::DESTINATION => by_address(subject.destination, subject.family, limit),
+        _ => [LINK, INTERFACE_ID.load().into()],
+    }
+}
+
+#[inline(always)]
+fn by_address(address: Address, family: u32, limit: &KeyedLimit) -> Key {
+    let words = address.words();
+    if words[0] == HARDWARE {
+        return words;
+    }
+    if family != u32::from(family::ICMPV6) {
+        return [0, u64::from(address.v4() & prefix::mask_v4(limit.prefix_v4)) | 0xffff << 32];
+    }
+    let bits = match limit.prefix_v6 {
+        PREFIX_AUTO if icmpgate_is_on_link(address.0[0], address.0[1]) == 0 => 64,
+        PREFIX_AUTO => 128,
+        bits => bits,
+    };
+    let mask = prefix::mask_v6(bits);
+    [words[0] & mask[0], words[1] & mask[1]]
+}
+
+/// Whether an address, in two words as they lie in the packet, is of a network that this machine is
+/// on, so that one host has one address: 1, or 0. A global function, which the verifier looks at
+/// once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_is_on_link(high: u64, low: u64) -> u32 {
+    if Address([high, low]).is_link_local() {
+        return 1;
+    }
+    let Some(networks) = ON_LINK.get(0) else { return 0 };
+    for i in 0..abi::ON_LINK {
+        if i as u64 >= networks.count {
+            break;
+        }
+        let p = &networks.prefixes[i];
+        if high & p.mask[0] == p.network[0] && low & p.mask[1] == p.network[1] {
+            return 1;
+        }
+    }
+    0
+}
