@@ -67,7 +67,7 @@ pub(crate) fn real() -> Vec<Act> {
             FromPeer(large),
             Some(4),
             echo_or_later,
-            &["within-limit", "accepted"],
+            &["within-limit"],
         ),
         act("traceroute -I to the host", FromPeer(here), None, echo, &["within-limit"]),
         act(
@@ -75,16 +75,16 @@ pub(crate) fn real() -> Vec<Act> {
             FromGate(out),
             None,
             About("icmpv4", &["3"]),
-            &["accepted"],
+            &["within-limit"],
         ),
         act(
             "time exceeded, for its own traceroute",
             FromGate(beyond),
             Some(3),
             About("icmpv4", &["11"]),
-            &["accepted"],
+            &["within-limit"],
         ),
-        act("IGMPv3 join, by a socket", JoinV4, None, About("igmp", &["34"]), &["accepted"]),
-        act("MLDv2 join, by a socket", JoinV6, None, About("icmpv6", &["143"]), &["accepted"]),
+        act("IGMPv3 join, by a socket", JoinV4, None, About("igmp", &["34"]), &["within-limit"]),
+        act("MLDv2 join, by a socket", JoinV6, None, About("icmpv6", &["143"]), &["within-limit"]),
     ]
 }
