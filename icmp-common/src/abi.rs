@@ -74,6 +74,16 @@ pub mod destination {
     pub const COUNT: usize = 2;
 }
 
+/// Where a packet that is sent comes from, as a rule's `origin` says.
+pub mod origin {
+    /// From this machine.
+    pub const GENERATED: u8 = 0;
+    /// From another, through this one.
+    pub const FORWARDED: u8 = 1;
+    /// How many there are.
+    pub const COUNT: usize = 2;
+}
+
 /// A hook: an index of the tables of a policy.
 pub mod hook {
     /// What arrives: XDP.
@@ -82,6 +92,8 @@ pub mod hook {
     pub const EGRESS: u8 = 1;
     /// How many there are.
     pub const COUNT: usize = 2;
+    /// They, in the order of their index.
+    pub const ALL: [u8; COUNT] = [INGRESS, EGRESS];
 
     /// The label used in policy, metrics and JSON.
     #[must_use]
@@ -91,6 +103,15 @@ pub mod hook {
             _ => "egress",
         }
     }
+}
+
+/// What the program at the egress hook returns (linux/pkt_cls.h).
+pub mod tc_action {
+    /// Go on with the next program, whose verdict it then is; the end of the chain passes. The same
+    /// as `TCX_NEXT`.
+    pub const UNSPEC: i32 = -1;
+    /// Discard the packet.
+    pub const SHOT: i32 = 2;
 }
 
 /// What a checksum turned out to be.
@@ -198,6 +219,9 @@ pub struct CounterRow {
 /// How many interfaces one instance holds.
 pub const INTERFACES: usize = 64;
 
+/// How many rows of counters an interface has: for each hook, one a class.
+pub const COUNTER_ROWS: usize = hook::COUNT * CLASSES;
+
 /// An interface that the program is, or was, attached to. Its index in the map never changes, so
 /// counters and rules follow a name through detaching and re-creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -209,6 +233,22 @@ pub struct Interface {
     pub ifindex: u32,
     /// One of [`attach_mode`].
     pub mode: u32,
+    /// One of [`egress_mode`].
+    pub egress: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// How the program for what is sent is attached.
+pub mod egress_mode {
+    /// Not attached.
+    pub const DETACHED: u32 = 0;
+    /// By a link of its own (TCX, Linux 6.6).
+    pub const TCX: u32 = 1;
+    /// As a filter of the queueing discipline `clsact`, which was there before.
+    pub const CLSACT: u32 = 2;
+    /// Likewise, and it was made for the filter.
+    pub const CLSACT_MADE: u32 = 3;
 }
 
 /// How a program is attached.
@@ -461,7 +501,7 @@ pub struct OnLink {
 
 /// Flags of a policy: which stages its rules need, so that the others cost nothing.
 pub mod policy_flag {
-    /// Some rule tells local from transit.
+    /// Some rule tells local from transit; at the egress hook, generated from forwarded.
     pub const DESTINATION: u32 = 1;
     /// Some rule names a zone, and the zones have IPv4 prefixes.
     pub const ZONES_V4: u32 = 2;
@@ -506,7 +546,7 @@ pub struct PolicyTable {
     pub zone_slot: u32,
     /// Stride of the fragment dimension.
     pub fragment_stride: u32,
-    /// Stride of the destination dimension.
+    /// Stride of the destination dimension; at the egress hook, of the origin.
     pub destination_stride: u32,
     /// Stride of the zone dimension.
     pub zone_stride: u32,
@@ -531,7 +571,7 @@ pub struct PolicyTable {
 const _: () = assert!(size_of::<Rule>() == 128);
 const _: () = assert!(size_of::<Counter>() == 16);
 const _: () = assert!(size_of::<CounterRow>() == 512);
-const _: () = assert!(size_of::<Interface>() == 24);
+const _: () = assert!(size_of::<Interface>() == 32);
 const _: () = assert!(size_of::<ClassKey>() == 4);
 const _: () = assert!(
     size_of::<PolicyTable>()
@@ -672,7 +712,11 @@ pub struct Sweep {
 pub mod name {
     /// The ingress program.
     pub const INGRESS: &str = "icmpgate_ingress";
-    /// A program that only passes: the floor of the bench.
+    /// The program for what is sent.
+    pub const EGRESS: &str = "icmpgate_egress";
+    /// One for what is sent that only passes: the floor of the bench.
+    pub const EMPTY_EGRESS: &str = "icmpgate_egress_pass";
+    /// A program that only passes: likewise.
     pub const EMPTY_PASS: &str = "icmpgate_pass";
     /// A program that only drops: likewise.
     pub const EMPTY_DROP: &str = "icmpgate_drop";

@@ -19,6 +19,8 @@ use core::hint::black_box;
 /// A frame, wherever its octets lie: a slice on the host, the linear area and the fragments of an
 /// XDP buffer in the kernel.
 pub trait Frame {
+    /// Whether it came from a wire, so that the checksum of its IP header has to be verified.
+    const FROM_WIRE: bool = true;
     /// The part that can be read directly, from the link-layer header on.
     fn cursor(&self) -> Cursor<'_>;
     /// Whether the whole frame has at least this many octets.
@@ -181,13 +183,15 @@ fn parse_ipv4<F: Frame + ?Sized>(
     if !frame.holds(start + ip.total_length) {
         packet.fault(Reason::IP_TOTAL_LENGTH);
     }
-    let sum = if ip.header_length == ipv4::MIN_HEADER {
-        Some(ip.sum)
-    } else {
-        frame.sum(start, ip.header_length)
-    };
-    if !sum.is_some_and(crate::wire::checksum::verifies) {
-        packet.fault(Reason::IP_BAD_CHECKSUM);
+    if F::FROM_WIRE {
+        let sum = if ip.header_length == ipv4::MIN_HEADER {
+            Some(ip.sum)
+        } else {
+            frame.sum(start, ip.header_length)
+        };
+        if !sum.is_some_and(crate::wire::checksum::verifies) {
+            packet.fault(Reason::IP_BAD_CHECKSUM);
+        }
     }
     if ip.fragment_offset != 0 {
         packet.fragment = fragment::LATER;

@@ -2,7 +2,12 @@
 //! another source. No copy of the program that is attached has them loaded.
 
 use crate::maps::{SWEEP, SWEEP_TO};
-use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use aya_ebpf::{
+    bindings::xdp_action,
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
+use icmp_common::abi::tc_action;
 
 /// Only passes: the floor that the bench measures from.
 #[xdp(frags)]
@@ -14,6 +19,12 @@ pub fn icmpgate_pass(_ctx: XdpContext) -> u32 {
 #[xdp(frags)]
 pub fn icmpgate_drop(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_DROP
+}
+
+/// The same of what is sent: goes on at once.
+#[classifier]
+pub fn icmpgate_egress_pass(_ctx: TcContext) -> i32 {
+    tc_action::UNSPEC
 }
 
 /// Writes the next source into the frame and goes on in the program of [`SWEEP_TO`]. A test run

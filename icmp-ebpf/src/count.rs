@@ -11,7 +11,7 @@ use crate::{
     maps::{COUNTER_ROWS, COUNTERS as COUNTERS_MAP, COUNTERS_USED, TRACE, TRACING},
 };
 use icmp_common::{
-    abi::{COUNTER_OVERFLOW, COUNTERS, Trace},
+    abi::{CLASSES, COUNTER_OVERFLOW, COUNTERS, Trace},
     verdict::{OUTCOMES, Outcome},
 };
 
@@ -19,9 +19,10 @@ use icmp_common::{
 #[inline(always)]
 pub fn finish<F: Buffer>(frame: &F, outcome: Outcome, trace: Trace) {
     let octets = frame.octets();
-    let number = number(trace.class, outcome);
+    let number = number(row::<F>(trace.class), outcome);
     if let Some(counter) = COUNTERS_MAP.get_ptr_mut(number) {
-        // SAFETY: this CPU's own element; no other packet of this hook runs on it meanwhile.
+        // SAFETY: this CPU's own element. Both hooks run with softirqs off, so neither runs within
+        // the other.
         unsafe {
             (*counter).packets += 1;
             (*counter).octets += octets;
@@ -44,10 +45,16 @@ pub extern "C" fn icmpgate_trace(what: u64, why: u64) -> u32 {
     0
 }
 
-/// The counter of a class and an outcome.
+/// The row of a class at the frame's hook.
 #[inline(always)]
-fn number(class: u16, outcome: Outcome) -> u32 {
-    let Some(row) = COUNTER_ROWS.get_ptr_mut(class.into()) else { return COUNTER_OVERFLOW };
+fn row<F: Buffer>(class: u16) -> u32 {
+    u32::from(F::HOOK) * CLASSES as u32 + u32::from(class)
+}
+
+/// The counter of a row and an outcome.
+#[inline(always)]
+fn number(row: u32, outcome: Outcome) -> u32 {
+    let Some(row) = COUNTER_ROWS.get_ptr_mut(row) else { return COUNTER_OVERFLOW };
     let index = usize::from(outcome.0) & (OUTCOMES - 1);
     // SAFETY: index is below the row's length.
     let cell = unsafe { (&raw mut (*row).counter).cast::<u32>().add(index) };

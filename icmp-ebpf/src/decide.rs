@@ -14,7 +14,7 @@ use aya_ebpf::maps::lpm_trie::Key;
 use core::hint::black_box;
 use icmp_common::{
     abi::{
-        self, ClassEntry, PolicyTable, RULE_NONE, Rule, Trace, action, family, fragment,
+        self, ClassEntry, PolicyTable, RULE_NONE, Rule, Trace, action, family, fragment, hook,
         policy_flag, rule_flag,
     },
     parse::Packet,
@@ -37,10 +37,12 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
         class: abi::class_headerless(packet.family),
         faults: packet.faults,
     };
-    // The key is opaque, and so on the stack. As a plain `&0` it lies in .rodata, where the compiler
+    // The key is opaque, and so on the stack. As a plain constant it lies in .rodata, where the compiler
     // merges it with any constant of the loader's whose initial value is 0: the lookup then asks
     // for whatever the loader put there.
-    let Some(policy) = POLICY.get_value(0, &black_box(0)) else { return (INTERNAL_ERROR, trace) };
+    let Some(policy) = POLICY.get_value(0, &black_box(u32::from(F::HOOK))) else {
+        return (INTERNAL_ERROR, trace);
+    };
     let observing = policy.flags & policy_flag::OBSERVE != 0;
 
     let Some(entry) = class(policy, packet) else { return (INTERNAL_ERROR, trace) };
@@ -48,7 +50,8 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
 
     let faults = packet.faults & !policy.checks_off;
     if faults != 0 {
-        let enforced = if observing { 0 } else { faults & !policy.checks_observe };
+        let enforced =
+            if observing || F::HOOK == hook::EGRESS { 0 } else { faults & !policy.checks_observe };
         if enforced != 0 {
             return (Outcome::new(first(enforced), Mode::Enforce), trace);
         }
@@ -60,7 +63,9 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
         return (Outcome::new(first(packet.faults), Mode::Observe), trace);
     }
 
-    let Some(number) = rule_number(policy, packet, entry) else { return (INTERNAL_ERROR, trace) };
+    let Some(number) = rule_number(frame, policy, packet, entry) else {
+        return (INTERNAL_ERROR, trace);
+    };
     trace.rule = number;
     // A mask and not a comparison: on 6.1 the verifier forgets the comparison when the number is
     // copied. The loader writes no number beyond the rules.
@@ -98,29 +103,38 @@ fn class(policy: &PolicyTable, packet: &Packet) -> Option<ClassEntry> {
 }
 
 #[inline(always)]
-fn rule_number(policy: &PolicyTable, packet: &Packet, entry: ClassEntry) -> Option<u16> {
+fn rule_number<F: Buffer>(
+    frame: &F,
+    policy: &PolicyTable,
+    packet: &Packet,
+    entry: ClassEntry,
+) -> Option<u16> {
     let mut index =
         policy.interfaces.get(INTERFACE_ID.load() as usize)?.wrapping_add(entry.row.into());
     if packet.fragment != fragment::NONE {
         index = index.wrapping_add(u32::from(packet.fragment).wrapping_mul(policy.fragment_stride));
     }
     if policy.flags & policy_flag::DESTINATION != 0 {
-        let destination = local::destination(packet);
-        index = index.wrapping_add(u32::from(destination).wrapping_mul(policy.destination_stride));
+        let place = match F::HOOK {
+            hook::EGRESS => frame.origin(),
+            _ => local::destination(packet),
+        };
+        index = index.wrapping_add(u32::from(place).wrapping_mul(policy.destination_stride));
     }
     if policy.flags & (policy_flag::ZONES_V4 | policy_flag::ZONES_V6) != 0 {
-        let zone = zone(policy, packet);
+        let zone = zone::<F>(policy, packet);
         index = index.wrapping_add(zone.wrapping_mul(policy.zone_stride));
     }
     policy.decisions.get(index as usize).copied()
 }
 
-/// The set of zones that the source's longest prefix belongs to; 0 where there is none.
+/// The set of zones that the longest prefix of whom it is from belongs to; of what is sent, of whom it
+/// is for. 0 where there is none.
 ///
 /// The structure behind the zones is known to this function, to the maps and to the loader's
 /// `zones` module, and to nothing else.
 #[inline(always)]
-fn zone(policy: &PolicyTable, packet: &Packet) -> u32 {
+fn zone<F: Buffer>(policy: &PolicyTable, packet: &Packet) -> u32 {
     /// The trie's key is packed. On the stack its data must lie at 8 octets, and so the key at 4
     /// more: otherwise it is written by words that the verifier refuses (`misaligned stack
     /// access`).
@@ -130,17 +144,18 @@ fn zone(policy: &PolicyTable, packet: &Packet) -> u32 {
         key: Key<T>,
     }
 
+    let other = if F::HOOK == hook::EGRESS { packet.destination } else { packet.source };
     let found = if packet.family == family::ICMPV6 {
         if policy.flags & policy_flag::ZONES_V6 == 0 {
             return 0;
         }
-        let key = Aligned { pad: 0, key: Key::new(128, packet.source.octets()) };
+        let key = Aligned { pad: 0, key: Key::new(128, other.octets()) };
         ZONES_V6.get(policy.zone_slot).and_then(|zones| zones.get(&key.key).copied())
     } else {
         if policy.flags & policy_flag::ZONES_V4 == 0 {
             return 0;
         }
-        let key = Aligned { pad: 0, key: Key::new(32, packet.source.v4().to_be_bytes()) };
+        let key = Aligned { pad: 0, key: Key::new(32, other.v4().to_be_bytes()) };
         ZONES_V4.get(policy.zone_slot).and_then(|zones| zones.get(&key.key).copied())
     };
     found.unwrap_or(0)

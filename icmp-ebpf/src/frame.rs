@@ -9,6 +9,7 @@ use aya_ebpf::{
 };
 use core::hint::black_box;
 use icmp_common::{
+    abi::{hook, origin},
     cursor::Cursor,
     parse::Frame,
     wire::{
@@ -35,8 +36,12 @@ const MAX_BLOCKS: u32 = MAX_LENGTH.div_ceil(BLOCK);
 
 /// A frame as a hook has it.
 pub trait Buffer: Frame {
+    /// One of [`hook`].
+    const HOOK: u8;
     /// The octets of the whole frame.
     fn octets(&self) -> u64;
+    /// One of [`origin`]; only where something is sent.
+    fn origin(&self) -> u8;
 }
 
 /// The frame of one run of the program.
@@ -70,9 +75,16 @@ impl<'a> XdpFrame<'a> {
 }
 
 impl Buffer for XdpFrame<'_> {
+    const HOOK: u8 = hook::INGRESS;
+
     #[inline(always)]
     fn octets(&self) -> u64 {
         self.octets
+    }
+
+    #[inline(always)]
+    fn origin(&self) -> u8 {
+        origin::FORWARDED
     }
 }
 

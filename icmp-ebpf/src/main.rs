@@ -23,32 +23,52 @@ mod key;
 mod limit;
 mod local;
 mod maps;
+mod skb;
 
-use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use aya_ebpf::{
+    bindings::xdp_action,
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
+use frame::{Buffer, XdpFrame};
 use icmp_common::{
-    abi::{CLASS_NOT_OURS, RULE_NONE, Trace},
+    abi::{CLASS_NOT_OURS, RULE_NONE, Trace, tc_action},
     parse::parse,
     validate::validate,
     verdict::{Mode, Outcome, Reason, Verdict},
 };
+use skb::SkbFrame;
 
 /// What arrives.
 #[xdp(frags)]
 pub fn icmpgate_ingress(ctx: XdpContext) -> u32 {
-    let frame = frame::XdpFrame::new(&ctx);
-    let (outcome, trace) = ingress(&frame);
-    if outcome.reason() == Reason::INTERNAL_ERROR {
-        icmpgate_internal_error();
-    }
-    count::finish(&frame, outcome, trace);
-    match outcome.verdict() {
+    match gate(&XdpFrame::new(&ctx)) {
         Verdict::Drop => xdp_action::XDP_DROP,
         _ => xdp_action::XDP_PASS,
     }
 }
 
+/// What is sent: what this machine generates and what it forwards.
+#[classifier]
+pub fn icmpgate_egress(ctx: TcContext) -> i32 {
+    match gate(&SkbFrame::new(&ctx)) {
+        Verdict::Drop => tc_action::SHOT,
+        _ => tc_action::UNSPEC,
+    }
+}
+
 #[inline(always)]
-fn ingress(frame: &frame::XdpFrame) -> (Outcome, Trace) {
+fn gate<F: Buffer>(frame: &F) -> Verdict {
+    let (outcome, trace) = stages(frame);
+    if outcome.reason() == Reason::INTERNAL_ERROR {
+        icmpgate_internal_error();
+    }
+    count::finish(frame, outcome, trace);
+    outcome.verdict()
+}
+
+#[inline(always)]
+fn stages<F: Buffer>(frame: &F) -> (Outcome, Trace) {
     let mut packet = match parse(frame) {
         Ok(packet) => packet,
         Err(reason) => {
@@ -56,8 +76,10 @@ fn ingress(frame: &frame::XdpFrame) -> (Outcome, Trace) {
             return (Outcome::new(reason, Mode::Enforce), trace);
         }
     };
-    validate(frame, &mut packet);
-    local::broadcasts(&mut packet);
+    if F::FROM_WIRE {
+        validate(frame, &mut packet);
+        local::broadcasts(&mut packet);
+    }
     decide::decide(frame, &packet)
 }
 

@@ -7,9 +7,10 @@ use aya_ebpf::{
 };
 use icmp_common::{abi, cells::CellSet};
 
-/// The policy in force: one slot.
+/// The policy in force: one slot, and in it a table for each hook.
 #[btf_map]
-pub static POLICY: ArrayOfMaps<Array<abi::PolicyTable, 1>, 1> = ArrayOfMaps::new();
+pub static POLICY: ArrayOfMaps<Array<abi::PolicyTable, { abi::hook::COUNT }>, 1> =
+    ArrayOfMaps::new();
 
 /// IPv4 prefixes to sets of zones; the policy says which slot is its own.
 #[btf_map]
@@ -26,7 +27,7 @@ pub static ZONES_V6: ArrayOfMaps<LpmTrie<[u8; 16], u32, { abi::ZONE_PREFIXES as 
 
 /// The next policy. The loader's alone.
 #[btf_map]
-pub static POLICY_NEXT: Array<abi::PolicyTable, 1> = Array::new();
+pub static POLICY_NEXT: Array<abi::PolicyTable, { abi::hook::COUNT }> = Array::new();
 
 /// The next policy's IPv4 prefixes. The loader's alone.
 #[btf_map]
@@ -80,9 +81,9 @@ pub static POLICY_INFO: Array<abi::PolicyInfo, 1> = Array::new();
 #[btf_map]
 pub static COUNTERS: PerCpuArray<abi::Counter, { abi::COUNTERS }> = PerCpuArray::new();
 
-/// Which counter a class and an outcome have.
+/// Which counter a hook, a class and an outcome have.
 #[btf_map]
-pub static COUNTER_ROWS: Array<abi::CounterRow, { abi::CLASSES }> = Array::new();
+pub static COUNTER_ROWS: Array<abi::CounterRow, { abi::COUNTER_ROWS }> = Array::new();
 
 /// The highest counter in use.
 #[btf_map]

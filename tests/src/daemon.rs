@@ -261,7 +261,7 @@ impl Drop for Daemon<'_> {
 }
 
 /// What a counter counts, as `stats --json` has it: interface, family, type, code, verdict, reason,
-/// mode.
+/// mode. Of what is sent, the interface has `:egress` behind it.
 pub type Labels = [String; 7];
 
 /// The counters as `stats --json` has them.
@@ -275,7 +275,11 @@ impl Stats {
         let count = lines.len();
         let lines = lines.iter().map(|line| {
             let text = |name| line[name].as_str().expect("a label").to_owned();
-            (NAMES.map(text), line["packets"].as_u64().expect("a number of packets"))
+            let mut labels = NAMES.map(text);
+            if line["hook"] == "egress" {
+                labels[0].push_str(":egress");
+            }
+            (labels, line["packets"].as_u64().expect("a number of packets"))
         });
         let stats = Self(lines.collect());
         assert_eq!(stats.0.len(), count, "each counter stands once: {json}");

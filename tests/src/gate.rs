@@ -8,13 +8,13 @@ use crate::{in_vm, require_root};
 use icmp_common::{
     abi::{
         CLASS_NOT_OURS, ClassKey, Counter, RULE_NONE, Trace, checksum, class_headerless,
-        class_kind, class_other, family, fragment,
+        class_kind, class_other, family, fragment, origin, tc_action,
     },
     verdict::{Mode, Outcome, Reason, Verdict},
 };
 use icmpgate::{
     datapath::{Counters, Error, Instance, LocalAddress, Program},
-    policy::{self, CheckedPolicy, Compiled, Profile},
+    policy::{self, CheckedPolicy, Compiled, Hook, Profile},
 };
 use std::{
     collections::BTreeMap,
@@ -120,8 +120,8 @@ impl fmt::Display for Seen {
     }
 }
 
-/// By class and outcome.
-type Counts = BTreeMap<(u16, u8), Counter>;
+/// By hook, class and outcome.
+type Counts = BTreeMap<(u8, u16, u8), Counter>;
 
 /// The real program, a policy, and what has been sent.
 pub struct Gate {
@@ -259,16 +259,40 @@ impl Gate {
 
     /// Runs a frame and notes what must have been counted.
     pub fn send(&mut self, frame: &[u8]) -> Seen {
-        let run = self.instance.run(Program::Ingress, frame, 1);
+        self.meet(Hook::Ingress, origin::GENERATED, frame)
+    }
+
+    /// Runs a frame through the program for what is sent, as of one of [`origin`], and looks at the
+    /// counters as [`Gate::run`] does.
+    pub fn run_egress(&mut self, from: u8, frame: &[u8]) -> Seen {
+        let seen = self.send_egress(from, frame);
+        if !in_vm() {
+            self.settle();
+        }
+        seen
+    }
+
+    /// Likewise, without looking at the counters.
+    pub fn send_egress(&mut self, from: u8, frame: &[u8]) -> Seen {
+        self.meet(Hook::Egress, from, frame)
+    }
+
+    fn meet(&mut self, hook: Hook, from: u8, frame: &[u8]) -> Seen {
+        let (program, drop, pass) = match hook {
+            Hook::Ingress => (Program::Ingress, XDP_DROP, XDP_PASS),
+            Hook::Egress => (Program::Egress, tc_action::SHOT as u32, tc_action::UNSPEC as u32),
+        };
+        let run = self.instance.run_from(program, from, frame, 1);
         let run = run.unwrap_or_else(|error| panic!("{error}: {}", hex(frame)));
         let trace = self.instance.trace().expect("loaded for tracing");
-        let seen = self.seen(trace, frame);
+        let seen = self.seen(hook, trace, frame);
         let action = match seen.verdict() {
-            Verdict::Drop => XDP_DROP,
-            _ => XDP_PASS,
+            Verdict::Drop => drop,
+            _ => pass,
         };
         assert_eq!(run.action, action, "the action is the verdict's: {seen}: {}", hex(frame));
-        let counter = self.counted.entry((trace.class, trace.outcome)).or_default();
+        let key = (hook.index(), trace.class, trace.outcome);
+        let counter = self.counted.entry(key).or_default();
         counter.packets += 1;
         counter.octets += frame.len() as u64;
         seen
@@ -278,7 +302,7 @@ impl Gate {
     pub fn settle(&mut self) {
         let counters = self.counters();
         let is: Counts =
-            counters.entries.iter().map(|e| ((e.class, e.outcome.0), e.count)).collect();
+            counters.entries.iter().map(|e| ((e.hook, e.class, e.outcome.0), e.count)).collect();
         if is != self.counted {
             let differing = |a: &Counts, b: &Counts| -> Vec<String> {
                 a.iter().filter(|(k, v)| b.get(k) != Some(v)).map(|e| format!("{e:?}")).collect()
@@ -296,9 +320,9 @@ impl Gate {
     }
 
     /// The trace with its names, and what must hold of every trace.
-    fn seen(&self, trace: Trace, frame: &[u8]) -> Seen {
+    fn seen(&self, hook: Hook, trace: Trace, frame: &[u8]) -> Seen {
         let rule = (trace.rule != RULE_NONE)
-            .then(|| self.compiled.rule_names[usize::from(trace.rule)].clone());
+            .then(|| self.compiled.hook(hook).rule_names[usize::from(trace.rule)].clone());
         let class = self.keys[usize::from(trace.class)];
         let seen = Seen { trace, class, rule };
         let consistent = match class.kind {

@@ -109,6 +109,21 @@ impl Namespace {
         self.run(|| fs::write(&path, value).unwrap_or_else(|error| panic!("{path}: {error}")));
     }
 
+    /// Switches Linux's own limits of errors off, which come before those of any program.
+    pub fn send_all_errors(&self) {
+        self.sysctl("ipv4/icmp_ratelimit", "0");
+        self.sysctl("ipv4/icmp_msgs_per_sec", "1000000");
+        self.sysctl("ipv4/icmp_msgs_burst", "1000000");
+        self.sysctl("ipv6/icmp/ratelimit", "0");
+    }
+
+    /// Puts a cable between this one and another, both ends up.
+    pub fn join(&self, other: &Self, near: &str, far: &str) {
+        self.ip(&format!("link add {near} type veth peer name {far} netns {}", other.path()));
+        self.ip(&format!("link set {near} up"));
+        other.ip(&format!("link set {far} up"));
+    }
+
     /// Calls this in a thread whose network is this one. Sockets that it returns stay in it;
     /// processes that it starts by [`Namespace::command`] die with it.
     pub fn run<T: Send>(&self, what: impl FnOnce() -> T + Send) -> T {
@@ -227,9 +242,7 @@ impl Pair {
         let pair = Self { host: Namespace::new(), peer: Namespace::new() };
         pair.plug();
         for namespace in [&pair.host, &pair.peer] {
-            namespace.sysctl("ipv4/icmp_ratelimit", "0");
-            namespace.sysctl("ipv4/icmp_msgs_per_sec", "1000000");
-            namespace.sysctl("ipv6/icmp/ratelimit", "0");
+            namespace.send_all_errors();
         }
         pair
     }
@@ -305,6 +318,26 @@ impl Wire {
             let due = start + Duration::from_secs(1) * sent / per_second;
             thread::sleep(due.saturating_duration_since(Instant::now()));
         }
+    }
+
+    /// Sends one frame.
+    ///
+    /// # Errors
+    /// What the kernel says, as where a program drops it on its way out.
+    pub fn try_send(&self, frame: &[u8]) -> io::Result<()> {
+        let to = (&raw const self.to).cast();
+        // SAFETY: pointers and lengths are those of the frame and the address, which live through it.
+        let sent = unsafe {
+            libc::sendto(
+                self.socket.as_raw_fd(),
+                frame.as_ptr().cast(),
+                frame.len(),
+                0,
+                to,
+                size_of_val(&self.to) as u32,
+            )
+        };
+        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     fn send_batch<F: AsRef<[u8]>>(&self, frames: &[F]) {

@@ -6,7 +6,7 @@ use icmp_common::{
 };
 use icmpgate::{
     datapath::Program,
-    policy::{self, Profile},
+    policy::{self, Hook, Profile},
 };
 use icmpgate_tests::{
     Extension, Gate, Ipv4, Ipv6, Message, check,
@@ -626,7 +626,7 @@ fn over_time_a_limit_passes_its_rate() {
     // Bursts that cover two ticks at any HZ, and that cover none.
     for (rate, burst, ticks) in [(500, 100, true), (2000, 1, false)] {
         let gate = Gate::new(&limit(&rate.to_string(), burst, "second"));
-        let total = gate.compiled().table.rules[0].totals[0];
+        let total = gate.compiled().hook(Hook::Ingress).table.rules[0].totals[0];
         assert_eq!(total.flags & limit_flag::TICKS != 0, ticks, "{rate}/{burst}");
         let frame = ping("192.0.2.1");
         let (start, mut passed, mut sent) = (Instant::now(), 0u32, 0u32);

@@ -51,7 +51,7 @@ const SERIES: [&str; 2] = ["6.1", "6.12"];
 const FLAVOUR: &str = "-cloud-amd64";
 
 /// What the tests need of a kernel that Debian builds as modules.
-const MODULES: [&str; 2] = ["veth", "tun"];
+const MODULES: [&str; 4] = ["veth", "tun", "sch_ingress", "cls_bpf"];
 
 /// The tests that are run: those of the package `icmpgate-tests` whose names start so.
 const TESTS: [&str; 2] = ["load", "verdict"];

@@ -17,7 +17,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use icmp_common::{
-    abi::{Trace, checksum, family, fragment},
+    abi::{Trace, checksum, family, fragment, origin, tc_action},
     classify,
     verdict::{DROPS, FAULTS, Mode, Outcome, Reason, Verdict},
 };
@@ -45,6 +45,9 @@ pub struct Args {
     /// Where the frames are met
     #[arg(long, value_enum, default_value_t = Hook::Ingress)]
     pub hook: Hook,
+    /// With --hook egress, whether this machine made them or forwards them
+    #[arg(long, value_enum, default_value_t = Origin::Generated)]
+    pub origin: Origin,
     /// The interface that they are met on, for rules that name one; it need not exist
     #[arg(long, value_name = "NAME")]
     pub iface: Option<String>,
@@ -69,14 +72,60 @@ pub enum Hook {
     Egress,
 }
 
+impl Hook {
+    fn as_policy(self) -> policy::Hook {
+        match self {
+            Self::Ingress => policy::Hook::Ingress,
+            Self::Egress => policy::Hook::Egress,
+        }
+    }
+
+    fn program(self) -> Program {
+        match self {
+            Self::Ingress => Program::Ingress,
+            Self::Egress => Program::Egress,
+        }
+    }
+
+    /// What the program's return value means; `None` where it has no such value.
+    fn verdict(self, action: u32) -> Option<Verdict> {
+        match (self, action) {
+            (Self::Ingress, XDP_DROP) => Some(Verdict::Drop),
+            (Self::Ingress, XDP_PASS) => Some(Verdict::Pass),
+            (Self::Ingress, XDP_TX) => Some(Verdict::Tx),
+            (Self::Egress, action) if action as i32 == tc_action::SHOT => Some(Verdict::Drop),
+            (Self::Egress, action) if action as i32 == tc_action::UNSPEC => Some(Verdict::Pass),
+            _ => None,
+        }
+    }
+}
+
+/// Where what is sent comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Origin {
+    /// From this machine
+    Generated,
+    /// From another, through this one
+    Forwarded,
+}
+
+impl Origin {
+    fn index(self) -> u8 {
+        match self {
+            Self::Generated => origin::GENERATED,
+            Self::Forwarded => origin::FORWARDED,
+        }
+    }
+}
+
 /// Explains every frame.
 ///
 /// # Errors
 /// Where the command line, the policy or the capture is wrong, or the kernel can't be asked. Frames
 /// before the one that can't be read have been explained then.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    if args.hook == Hook::Egress {
-        return Err(usage("this version has no egress program; use --hook ingress"));
+    if args.hook == Hook::Ingress && args.origin == Origin::Forwarded {
+        return Err(usage("--origin is of what is sent; use it with --hook egress"));
     }
     // What is wrong with the input shows before the kernel is asked for anything.
     let mut input = Input::open(args)?;
@@ -86,7 +135,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     };
     // What it notes is for live traffic.
     let _ = check_system()?;
-    let explainer = Explainer::load(policy, args.iface.as_deref())?;
+    let explainer = Explainer::load(policy, args)?;
     let mut summary = Summary::default();
     let read = loop {
         // Who watches a capture grow sees each frame when it comes.
@@ -214,11 +263,13 @@ struct Explainer {
     instance: Instance,
     policy: CheckedPolicy,
     compiled: Compiled,
+    hook: Hook,
+    origin: Origin,
 }
 
 impl Explainer {
-    fn load(policy: CheckedPolicy, interface: Option<&str>) -> anyhow::Result<Self> {
-        let (mut instance, compiled) = match interface {
+    fn load(policy: CheckedPolicy, args: &Args) -> anyhow::Result<Self> {
+        let (mut instance, compiled) = match args.iface.as_deref() {
             None => Instance::private(&policy, true)?,
             Some(name) if is_interface_name(name) => Instance::private_as(&policy, true, name)?,
             Some(name) => {
@@ -228,7 +279,8 @@ impl Explainer {
         let known = block_on(async { Ok(surroundings().await?) })
             .context("reading the addresses of this machine")?;
         instance.maps().set_surroundings(&known)?;
-        Ok(Self { instance, policy, compiled })
+        let (hook, origin) = (args.hook, args.origin);
+        Ok(Self { instance, policy, compiled, hook, origin })
     }
 
     fn explain(&self, frame: &Frame<'_>) -> anyhow::Result<Explained> {
@@ -246,18 +298,17 @@ impl Explainer {
                 return not_runnable("the record holds no start of a frame".to_owned());
             }
         };
-        let run = match self.instance.run(Program::Ingress, octets, 1) {
+        let (program, origin) = (self.hook.program(), self.origin.index());
+        let run = match self.instance.run_from(program, origin, octets, 1) {
             Ok(run) => run,
             Err(error @ Error::NotRunnable { .. }) => return not_runnable(error.to_string()),
             Err(error) => return Err(error).with_context(|| format!("running frame {number}")),
         };
-        let verdict = match run.action {
-            XDP_DROP => Verdict::Drop,
-            XDP_PASS => Verdict::Pass,
-            XDP_TX => Verdict::Tx,
-            other => anyhow::bail!(
-                "the program returned the XDP action {other} for frame {number}; please report it"
-            ),
+        let Some(verdict) = self.hook.verdict(run.action) else {
+            let other = run.action as i32;
+            anyhow::bail!(
+                "the program returned the action {other} for frame {number}; please report it"
+            );
         };
         let trace = self.instance.trace()?;
         Ok(Explained { number, fate: Fate::Run { verdict, trace } })
@@ -285,7 +336,11 @@ impl Explainer {
 
     /// The rule that decided; `None` where it was a check, or nothing had to be decided.
     fn rule(&self, trace: &Trace) -> Option<&str> {
-        self.compiled.rule_names.get(usize::from(trace.rule)).map(String::as_str)
+        self.compiled
+            .hook(self.hook.as_policy())
+            .rule_names
+            .get(usize::from(trace.rule))
+            .map(String::as_str)
     }
 
     /// A frame for people: what became of it, what it is, and each fault in it.
@@ -307,6 +362,8 @@ impl Explainer {
         for fault in (0..FAULTS).map(Reason).filter(|fault| faults & fault.bit() != 0) {
             let meaning = fault.entry().map_or("", |e| e.meaning);
             let state = match self.policy.checks.get(fault) {
+                // What is sent comes from the stack, which isn't held to this.
+                _ if self.hook == Hook::Egress => " (observed)",
                 CheckMode::Off => " (off)",
                 CheckMode::Observe => " (observed)",
                 CheckMode::Enforce if self.policy.mode == Mode::Observe => " (observed)",
@@ -465,17 +522,18 @@ mod tests {
 
     #[test]
     fn what_is_typed_wrong_is_told_without_the_kernel() {
-        let args = |hex: &str, hook| Args {
+        let args = |hex: &str, origin| Args {
             policy: None,
-            hook,
+            hook: Hook::Ingress,
+            origin,
             iface: None,
             pcap: None,
             hex: Some(hex.to_owned()),
             json: false,
         };
-        let error = run(&args("123", Hook::Ingress), &mut Vec::new()).unwrap_err();
+        let error = run(&args("123", Origin::Generated), &mut Vec::new()).unwrap_err();
         assert!(matches!(error.downcast_ref(), Some(Failure::Usage(m)) if m.contains("odd")));
-        let error = run(&args("00", Hook::Egress), &mut Vec::new()).unwrap_err();
+        let error = run(&args("00", Origin::Forwarded), &mut Vec::new()).unwrap_err();
         assert!(matches!(error.downcast_ref(), Some(Failure::Usage(m)) if m.contains("egress")));
     }
 }

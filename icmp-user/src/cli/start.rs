@@ -10,7 +10,7 @@ use crate::{
     policy::{self, CheckedPolicy, Compiled, Profile, inert_note},
 };
 use clap::ValueEnum;
-use icmp_common::abi::{LOCAL_ADDRESSES, ON_LINK};
+use icmp_common::abi::{LOCAL_ADDRESSES, ON_LINK, egress_mode};
 use std::{collections::HashSet, path::PathBuf};
 
 /// What to attach, and how.
@@ -245,6 +245,18 @@ pub fn say_attached(done: &Attached, asked: AttachMode, was_here: bool) {
         };
         let counters = if was_here { "; its counters go on" } else { "" };
         say(format_args!("{name}: attached {level}{why}{counters}"));
+    }
+    match (done.egress, &done.egress_refused) {
+        (egress_mode::TCX, _) if !done.adopted => {
+            say(format_args!("{name}: what is sent goes through a program of its own (TCX)"));
+        }
+        (egress_mode::CLSACT | egress_mode::CLSACT_MADE, _) if !done.adopted => {
+            say(format_args!("{name}: what is sent goes through a filter of its own (clsact)"));
+        }
+        (_, Some(said)) => say(format_args!(
+            "note: {name}: what is sent is not filtered, rules for it are not in force ({said})"
+        )),
+        _ => {}
     }
     if done.interface.strips_vlan_tags() == Some(true) {
         say(format_args!(

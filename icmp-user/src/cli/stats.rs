@@ -5,8 +5,8 @@ use super::{
     output::{Out, columns, say},
     status::read,
 };
-use crate::observe::{CounterLine, Field, HOOK, KeysState, LimitState, Snapshot, metrics};
-use icmp_common::abi::family;
+use crate::observe::{CounterLine, Field, KeysState, LimitState, Snapshot, metrics};
+use icmp_common::abi::{family, hook};
 use serde::Serialize;
 use std::{io::Write as _, process::ExitCode};
 
@@ -116,7 +116,7 @@ fn lines(snapshot: &Snapshot) -> Vec<Line> {
     let all = snapshot.interfaces.iter().flat_map(|i| i.counters.iter().map(move |c| (i, c)));
     all.map(|(interface, line)| Line {
         iface: interface.name.clone(),
-        hook: HOOK,
+        hook: hook::label(line.hook),
         family: family::label(line.family),
         ty: line.ty.to_string(),
         code: line.code.to_string(),
@@ -152,14 +152,25 @@ fn verdict(line: &CounterLine) -> String {
 }
 
 fn write(out: &mut Out, snapshot: &Snapshot) -> std::io::Result<()> {
-    let head =
-        ["INTERFACE", "FAMILY", "TYPE", "CODE", "VERDICT", "REASON", "MODE", "PACKETS", "OCTETS"];
+    let head = [
+        "INTERFACE",
+        "HOOK",
+        "FAMILY",
+        "TYPE",
+        "CODE",
+        "VERDICT",
+        "REASON",
+        "MODE",
+        "PACKETS",
+        "OCTETS",
+    ];
     let mut rows = vec![head.map(str::to_owned)];
     for interface in &snapshot.interfaces {
         for line in &interface.counters {
             let [ty, code] = message(line);
             rows.push([
                 interface.name.clone(),
+                hook::label(line.hook).to_owned(),
                 family::label(line.family).to_owned(),
                 ty,
                 code,
@@ -171,7 +182,7 @@ fn write(out: &mut Out, snapshot: &Snapshot) -> std::io::Result<()> {
             ]);
         }
     }
-    let right = [false, false, false, false, false, false, false, true, true];
+    let right = [false, false, false, false, false, false, false, false, true, true];
     columns(out, right, &rows)?;
     for interface in &snapshot.interfaces {
         if interface.overflow.packets > 0 {
@@ -230,6 +241,7 @@ mod tests {
     #[test]
     fn what_is_only_observed_says_what_it_would() {
         let line = |reason: Reason, mode| CounterLine {
+            hook: 0,
             family: family::ICMPV4,
             ty: Field::Number(8),
             code: Field::Number(0),
@@ -246,6 +258,7 @@ mod tests {
     #[test]
     fn numbers_have_their_names_beside_them() {
         let line = |ty, code| CounterLine {
+            hook: 0,
             family: family::ICMPV4,
             ty,
             code,

@@ -8,6 +8,7 @@ use crate::{
     datapath::{Error, Maps, PinDir, Renamed, check_system, interfaces, renamed},
     observe::{PolicyState, Snapshot},
 };
+use icmp_common::abi::hook;
 use serde::Serialize;
 use std::{
     io::Write as _,
@@ -38,12 +39,18 @@ struct Interface {
     /// The name that it has by now, where that is another.
     called: Option<String>,
     mode: &'static str,
+    /// How the program for what is sent is attached.
+    egress: &'static str,
     /// Whether an `icmpgate run` looks after it.
     daemon: bool,
     counters_used: u32,
     counters_capacity: u32,
+    /// What arrived.
     packets: u64,
     octets: u64,
+    /// What was sent.
+    packets_sent: u64,
+    octets_sent: u64,
 }
 
 #[derive(Serialize)]
@@ -97,16 +104,22 @@ pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCo
 impl Status {
     fn of(pins: &PinDir, snapshot: Snapshot, renamed: &[Renamed]) -> Self {
         let interfaces = snapshot.interfaces.iter().map(|i| {
-            let counts = || i.counters.iter().map(|c| c.count).chain([i.overflow]);
+            let of = |hook| i.counters.iter().filter(move |c| c.hook == hook).map(|c| c.count);
+            // What overflowed isn't told apart.
+            let arrived = || of(hook::INGRESS).chain([i.overflow]);
+            let sent = || of(hook::EGRESS);
             Interface {
                 interface: i.name.clone(),
                 called: renamed.iter().find(|r| r.old == i.name).map(|r| r.new.clone()),
                 mode: i.level.label(),
+                egress: i.egress.label(),
                 daemon: pins.is_claimed(&i.name),
                 counters_used: i.used,
                 counters_capacity: i.room,
-                packets: counts().map(|c| c.packets).sum(),
-                octets: counts().map(|c| c.octets).sum(),
+                packets: arrived().map(|c| c.packets).sum(),
+                octets: arrived().map(|c| c.octets).sum(),
+                packets_sent: sent().map(|c| c.packets).sum(),
+                octets_sent: sent().map(|c| c.octets).sum(),
             }
         });
         Self {
@@ -131,20 +144,23 @@ impl Status {
             }
         }
         writeln!(out)?;
-        let head = ["INTERFACE", "MODE", "DAEMON", "COUNTERS", "PACKETS", "OCTETS"];
-        let rows: Vec<[String; 6]> = std::iter::once(head.map(str::to_owned))
+        let head =
+            ["INTERFACE", "MODE", "EGRESS", "DAEMON", "COUNTERS", "PACKETS", "OCTETS", "SENT"];
+        let rows: Vec<[String; 8]> = std::iter::once(head.map(str::to_owned))
             .chain(self.interfaces.iter().map(|i| {
                 [
                     i.interface.clone(),
                     i.mode.to_owned(),
+                    i.egress.to_owned(),
                     if i.daemon { "running" } else { "none" }.to_owned(),
                     format!("{} of {}", i.counters_used, i.counters_capacity),
                     i.packets.to_string(),
                     i.octets.to_string(),
+                    i.packets_sent.to_string(),
                 ]
             }))
             .collect();
-        columns(out, [false, false, false, true, true, true], &rows)?;
+        columns(out, [false, false, false, false, true, true, true, true], &rows)?;
         for Interface { interface: old, called, .. } in &self.interfaces {
             if let Some(new) = called {
                 writeln!(

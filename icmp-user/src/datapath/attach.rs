@@ -1,9 +1,11 @@
 //! Attaching to an interface, taking up what a former process left, and detaching.
 
 use super::{
-    Error, ForeignXdp, Interface, KernelLog, Maps, PinDir, Surroundings, attached_index,
+    Error, ForeignXdp, Interface, KernelLog, Maps, PinDir, Surroundings, attached_index, egress,
+    error::errno,
     instance::{for_interface, shared_maps},
-    link::detach_link,
+    link::{detach_link, remove_file},
+    maps::Modes,
 };
 use crate::policy::{CheckedPolicy, Compiled};
 use aya::{
@@ -14,8 +16,8 @@ use aya::{
         xdp::{XdpLink, XdpLinkId},
     },
 };
-use icmp_common::abi::{attach_mode, name};
-use std::{fs, io};
+use icmp_common::abi::{attach_mode, egress_mode, name};
+use std::io;
 
 /// How to attach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,10 +40,21 @@ pub struct Attached {
     pub native: bool,
     /// Whether a former process's link was taken up, so that not one packet went unfiltered.
     pub adopted: bool,
+    /// How the program for what is sent is attached: one of [`egress_mode`].
+    pub egress: u32,
+    /// Where it isn't: what was said.
+    pub egress_refused: Option<String>,
     /// Where native was tried and refused: what the kernel said.
     pub refused: Option<String>,
     /// What the program itself has to say.
     pub log: Option<KernelLog>,
+}
+
+impl Attached {
+    fn new(interface: Interface, native: bool, adopted: bool, refused: Option<String>) -> Self {
+        let egress = egress_mode::DETACHED;
+        Self { interface, native, adopted, egress, egress_refused: None, refused, log: None }
+    }
 }
 
 /// Attaches to all of these interfaces with this policy, or to none. `surroundings` is what the first
@@ -70,7 +83,7 @@ pub fn attach(
     if result.is_err() {
         // Leave nothing of what this call made.
         for interface in interfaces.iter().filter(|i| !before.contains(&i.name)) {
-            remove_link(pins, &interface.name)?;
+            remove_links(pins, &interface.name)?;
         }
         if is_new {
             pins.remove()?;
@@ -149,9 +162,19 @@ fn attach_and_note(
     mode: AttachMode,
     ebpf: &mut Ebpf,
 ) -> Result<Attached, Error> {
-    let attached = attach_one(pins, interface, mode, ebpf)?;
-    let as_mode = if attached.native { attach_mode::NATIVE } else { attach_mode::GENERIC };
-    maps.set_interface(id, &interface.name, interface.index, as_mode)?;
+    let before = maps.modes(id)?;
+    let mut attached = attach_one(pins, interface, mode, ebpf)?;
+    let ingress = if attached.native { attach_mode::NATIVE } else { attach_mode::GENERIC };
+    // Noted at once: what comes next may fail, and who then detaches finds what is there.
+    maps.set_interface(id, &interface.name, interface.index, Modes { ingress, ..before })?;
+    match egress::attach(pins, interface, before.egress, ebpf) {
+        Ok(egress) => {
+            attached.egress = egress;
+            maps.set_interface(id, &interface.name, interface.index, Modes { ingress, egress })?;
+        }
+        // A kernel that can't do it filters what arrives all the same.
+        Err(error) => attached.egress_refused = Some(error.to_string()),
+    }
     Ok(attached)
 }
 
@@ -205,7 +228,7 @@ fn attach_one(
         let native = interface.xdp_native;
         let interface = interface.clone();
         let log = KernelLog::of(ebpf);
-        return Ok(Attached { interface, native, adopted: true, refused: None, log });
+        return Ok(Attached { log, ..Attached::new(interface, native, true, None) });
     }
     remove_file(&link_pin)?;
 
@@ -227,7 +250,7 @@ fn attach_one(
     pin(xdp, id, &link_pin)?;
     repin(xdp, &program_pin)?;
     let log = KernelLog::of(ebpf);
-    Ok(Attached { interface: interface.clone(), native, adopted: false, refused, log })
+    Ok(Attached { log, ..Attached::new(interface.clone(), native, false, refused) })
 }
 
 fn pin(xdp: &mut Xdp, id: XdpLinkId, path: &std::path::Path) -> Result<(), Error> {
@@ -241,40 +264,18 @@ fn repin(xdp: &mut Xdp, path: &std::path::Path) -> Result<(), Error> {
     Ok(xdp.pin(path)?)
 }
 
-fn remove_file(path: &std::path::Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::io(format!("removing {}", path.display()))(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Frees an interface: its link is detached at once, and the pin removed.
-fn remove_link(pins: &PinDir, interface: &str) -> Result<(), Error> {
-    detach_link(pins, interface);
-    remove_file(&pins.link(interface))
+/// Frees an interface: its links are detached at once, and the pins removed. That of what is sent
+/// may be noted in the map of interfaces only; where the maps are another version's, they say nothing.
+fn remove_links(pins: &PinDir, interface: &str) -> Result<(), Error> {
+    let known = Maps::open(pins).and_then(|maps| maps.interfaces()).unwrap_or_default();
+    let entry = known.into_iter().find(|(_, name, _)| name == interface);
+    detach_link(&pins.link(interface));
+    remove_file(&pins.link(interface))?;
+    egress::detach(pins, interface, entry.map_or(egress_mode::DETACHED, |(.., i)| i.egress))
 }
 
 fn os_error(error: &ProgramError) -> Option<io::Error> {
     errno(error).map(io::Error::from_raw_os_error)
-}
-
-fn errno(error: &ProgramError) -> Option<i32> {
-    let mut at: Option<&dyn std::error::Error> = Some(error);
-    while let Some(e) = at {
-        if let Some(code) = e.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
-            return Some(code);
-        }
-        if let Some(syscall) = e.downcast_ref::<aya::sys::SyscallError>() {
-            return syscall.io_error.raw_os_error();
-        }
-        at = e.source();
-    }
-    match error {
-        ProgramError::SyscallError(e) => e.io_error.raw_os_error(),
-        _ => None,
-    }
 }
 
 fn attach_error(interface: &Interface, mode: AttachMode, error: ProgramError) -> Error {
@@ -304,7 +305,7 @@ pub fn detach(pins: &PinDir, interface: &str) -> Result<(), Error> {
         return Err(Error::NotAttached { name, path });
     }
     // The link first: from here on the interface is free, whatever becomes of the rest.
-    remove_link(pins, interface)?;
+    remove_links(pins, interface)?;
     pins.remove_interface(interface)?;
     if pins.interfaces().is_empty() {
         pins.remove()?;
@@ -312,7 +313,7 @@ pub fn detach(pins: &PinDir, interface: &str) -> Result<(), Error> {
         let mut maps = Maps::open(pins)?;
         let known = maps.interfaces()?;
         if let Some((id, name, _)) = known.into_iter().find(|(_, name, _)| name == interface) {
-            maps.set_interface(id, &name, 0, attach_mode::DETACHED)?;
+            maps.set_interface(id, &name, 0, Modes::DETACHED)?;
         }
     }
     drop(lock);
@@ -328,7 +329,7 @@ pub fn detach_all(pins: &PinDir) -> Result<Vec<String>, Error> {
     let lock = pins.lock()?;
     let interfaces = pins.interfaces();
     for interface in &interfaces {
-        remove_link(pins, interface)?;
+        remove_links(pins, interface)?;
     }
     pins.remove()?;
     drop(lock);

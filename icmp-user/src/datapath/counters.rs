@@ -6,13 +6,15 @@ use aya::{
     maps::{Array, Map, MapData, PerCpuArray},
 };
 use icmp_common::{
-    abi::{CLASSES, COUNTER_OVERFLOW, COUNTERS, Counter, CounterRow, name},
+    abi::{CLASSES, COUNTER_OVERFLOW, COUNTER_ROWS, COUNTERS, Counter, CounterRow, name},
     verdict::Outcome,
 };
 
 /// One counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CounterEntry {
+    /// One of [`icmp_common::abi::hook`].
+    pub hook: u8,
     /// The class: an index into [`super::Maps::class_keys`].
     pub class: u16,
     /// Reason and mode.
@@ -24,7 +26,7 @@ pub struct CounterEntry {
 /// The counters of one interface.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
-    /// Those in use, by class and then outcome.
+    /// Those in use, by hook, class and outcome.
     pub entries: Vec<CounterEntry>,
     /// What found no free counter.
     pub overflow: Counter,
@@ -77,12 +79,14 @@ impl Counters {
             }))
         };
         let mut entries = Vec::new();
-        for class in 0..CLASSES as u16 {
-            let row = rows.get(&class.into(), 0)?.0;
+        for index in 0..COUNTER_ROWS as u32 {
+            let row = rows.get(&index, 0)?.0;
+            let hook = (index / CLASSES as u32) as u8;
+            let class = (index % CLASSES as u32) as u16;
             for (outcome, number) in row.counter.iter().enumerate() {
                 if *number != 0 && *number < COUNTERS as u32 {
                     let outcome = Outcome(outcome as u8);
-                    entries.push(CounterEntry { class, outcome, count: sum(*number)? });
+                    entries.push(CounterEntry { hook, class, outcome, count: sum(*number)? });
                 }
             }
         }

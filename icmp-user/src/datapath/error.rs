@@ -1,6 +1,6 @@
 //! What can go wrong between here and the kernel: each with what to try next.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 /// A failure of the datapath.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +88,7 @@ pub enum Error {
         /// The interface.
         name: String,
         /// What the kernel said.
-        source: io::Error,
+        source: std::io::Error,
     },
     /// The interface isn't attached.
     #[error("{name} is not attached in {}", path.display())]
@@ -195,13 +195,13 @@ pub enum Error {
         /// What was tried.
         what: String,
         /// What was said.
-        source: io::Error,
+        source: std::io::Error,
     },
 }
 
 impl Error {
     /// An I/O failure, with what was tried.
-    pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
@@ -220,4 +220,24 @@ fn source_of(error: &dyn std::error::Error) -> String {
         at = source.source();
     }
     text
+}
+
+/// What the kernel answered to what a program tried.
+pub(super) fn errno(error: &aya::programs::ProgramError) -> Option<i32> {
+    let mut at: Option<&dyn std::error::Error> = Some(error);
+    while let Some(e) = at {
+        if let Some(code) =
+            e.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error)
+        {
+            return Some(code);
+        }
+        if let Some(syscall) = e.downcast_ref::<aya::sys::SyscallError>() {
+            return syscall.io_error.raw_os_error();
+        }
+        at = e.source();
+    }
+    match error {
+        aya::programs::ProgramError::SyscallError(e) => e.io_error.raw_os_error(),
+        _ => None,
+    }
 }

@@ -12,9 +12,9 @@ use crate::policy::{CheckedPolicy, Compiled};
 use aya::{
     Ebpf,
     maps::{Array, ProgramArray},
-    programs::{ProgramError, TestRun as _, TestRunOptions, Xdp},
+    programs::{Program as AyaProgram, ProgramError, TestRun as _, TestRunOptions},
 };
-use icmp_common::abi::{Sweep, Trace, name};
+use icmp_common::abi::{Sweep, Trace, name, origin};
 use std::time::Duration;
 
 /// The programs of the object.
@@ -22,6 +22,10 @@ use std::time::Duration;
 pub enum Program {
     /// What arrives.
     Ingress,
+    /// What is sent.
+    Egress,
+    /// Only goes on, at the egress hook.
+    EmptyEgress,
     /// Only passes.
     EmptyPass,
     /// Only drops.
@@ -32,13 +36,28 @@ pub enum Program {
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Ingress, Self::EmptyPass, Self::EmptyDrop, Self::Sweep];
+    pub const ALL: [Self; 6] = [
+        Self::Ingress,
+        Self::Egress,
+        Self::EmptyEgress,
+        Self::EmptyPass,
+        Self::EmptyDrop,
+        Self::Sweep,
+    ];
+
+    /// Whether it is of the egress hook.
+    #[must_use]
+    pub const fn is_of_egress(self) -> bool {
+        matches!(self, Self::Egress | Self::EmptyEgress)
+    }
 
     /// Its name in the object.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ingress => name::INGRESS,
+            Self::Egress => name::EGRESS,
+            Self::EmptyEgress => name::EMPTY_EGRESS,
             Self::EmptyPass => name::EMPTY_PASS,
             Self::EmptyDrop => name::EMPTY_DROP,
             Self::Sweep => name::SWEEP_SOURCES,
@@ -60,7 +79,7 @@ pub struct Runnable {
 /// The result of a test run.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
-    /// What the program returned: an XDP action.
+    /// What the program returned: an XDP action, or at the egress hook a TC action.
     pub action: u32,
     /// The mean time of one run.
     pub duration: Duration,
@@ -136,9 +155,31 @@ impl Instance {
     /// # Errors
     /// [`Error::NotRunnable`] where the kernel's test run doesn't take the frame.
     pub fn run(&self, program: Program, frame: &[u8], repeat: u32) -> Result<Run, Error> {
-        let xdp = self.program(program)?;
-        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
-        match xdp.test_run(options) {
+        self.run_from(program, origin::GENERATED, frame, repeat)
+    }
+
+    /// As [`Instance::run`], with one of [`origin`]: what the programs at the egress hook take a
+    /// frame for.
+    ///
+    /// # Errors
+    /// As [`Instance::run`].
+    pub fn run_from(
+        &self,
+        program: Program,
+        from: u8,
+        frame: &[u8],
+        repeat: u32,
+    ) -> Result<Run, Error> {
+        let context = context(from);
+        let ctx_in = program.is_of_egress().then_some(&context[..]);
+        let options =
+            TestRunOptions { data_in: Some(frame), ctx_in, repeat, ..TestRunOptions::new() };
+        let result = match self.program(program)? {
+            AyaProgram::SchedClassifier(classifier) => classifier.test_run(options),
+            AyaProgram::Xdp(xdp) => xdp.test_run(options),
+            _ => return Err(Error::Missing { kind: "program", name: program.name() }),
+        };
+        match result {
             Ok(result) => Ok(Run { action: result.return_value, duration: result.duration }),
             Err(ProgramError::SyscallError(error))
                 if matches!(error.io_error.raw_os_error(), Some(libc::EINVAL | libc::ENOMEM)) =>
@@ -155,7 +196,7 @@ impl Instance {
     /// # Errors
     /// Where a map can't be written.
     pub fn sweep(&mut self, sources: u32, to: Program) -> Result<(), Error> {
-        let program: &Xdp = self.program(to)?;
+        let program = self.program(to)?;
         let program = program.fd()?.try_clone().map_err(Error::io("duplicating a descriptor"))?;
         let map = |name| Error::Missing { kind: "map", name };
         let sweep = self.ebpf.map_mut(name::SWEEP).ok_or(map(name::SWEEP))?;
@@ -167,9 +208,9 @@ impl Instance {
         Ok(())
     }
 
-    fn program(&self, program: Program) -> Result<&Xdp, Error> {
+    fn program(&self, program: Program) -> Result<&AyaProgram, Error> {
         let not_found = Error::Missing { kind: "program", name: program.name() };
-        Ok(self.ebpf.program(program.name()).ok_or(not_found)?.try_into()?)
+        self.ebpf.program(program.name()).ok_or(not_found)
     }
 
     /// What happened to the last packet. Only where the copy was loaded for tracing.
@@ -207,15 +248,26 @@ fn constants(cell_sets: u32) -> Constants {
     }
 }
 
+/// A `struct __sk_buff` (linux/bpf.h) as a test run takes it, as far as the field that tells where
+/// the packet arrived: on the loopback interface, or nowhere.
+fn context(from: u8) -> [u8; 40] {
+    const INGRESS_IFINDEX: usize = 36;
+    let mut context = [0; 40];
+    let arrived = u32::from(from == origin::FORWARDED);
+    context[INGRESS_IFINDEX..].copy_from_slice(&arrived.to_ne_bytes());
+    context
+}
+
 /// Loads one program of a copy; the verifier's last words are the error's.
-pub(super) fn load_program<'a>(
-    ebpf: &'a mut Ebpf,
-    name: &'static str,
-) -> Result<&'a mut Xdp, Error> {
-    let program = ebpf.program_mut(name).ok_or(Error::Missing { kind: "program", name })?;
-    let xdp: &mut Xdp = program.try_into()?;
-    match xdp.load() {
-        Ok(()) => Ok(xdp),
+pub(super) fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
+    let not_found = Error::Missing { kind: "program", name };
+    let loaded = match ebpf.program_mut(name) {
+        Some(AyaProgram::Xdp(xdp)) => xdp.load(),
+        Some(AyaProgram::SchedClassifier(classifier)) => classifier.load(),
+        _ => return Err(not_found),
+    };
+    match loaded {
+        Ok(()) => Ok(()),
         Err(ProgramError::LoadError { io_error, verifier_log }) => {
             let log = verifier_log.to_string();
             let mut lines: Vec<&str> =
@@ -244,5 +296,6 @@ pub(super) fn for_interface(pins: &PinDir, interface: &str, id: u32) -> Result<E
     let constants = Constants { interface_id: id, ..constants(0) };
     let mut ebpf = object::load(&Place::Interface(pins, interface), constants)?;
     load_program(&mut ebpf, name::INGRESS)?;
+    load_program(&mut ebpf, name::EGRESS)?;
     Ok(ebpf)
 }

@@ -1,13 +1,15 @@
 //! What a pinned link is attached to. Asking the link and not the interface holds in every network
 //! namespace and under whatever name the interface has now; aya doesn't tell this part of it.
 
-use super::PinDir;
+use super::{Error, PinDir};
 use std::{
     ffi::CString,
+    fs, io,
     os::{
         fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
-        unix::ffi::OsStringExt as _,
+        unix::ffi::OsStrExt as _,
     },
+    path::Path,
 };
 
 // Commands of bpf(2) and a link type, linux/bpf.h.
@@ -20,7 +22,7 @@ const BPF_LINK_TYPE_XDP: u32 = 6;
 /// went away. `None` where no link is pinned.
 #[must_use]
 pub fn attached_index(pins: &PinDir, interface: &str) -> Option<u32> {
-    let fd = open(pins, interface)?;
+    let fd = open(&pins.link(interface))?;
 
     /// The beginning of `struct bpf_link_info`, for an XDP link.
     #[repr(C, align(8))]
@@ -51,16 +53,15 @@ pub fn attached_index(pins: &PinDir, interface: &str) -> Option<u32> {
     (info.kind == BPF_LINK_TYPE_XDP).then_some(info.ifindex)
 }
 
-/// Takes the program off the interface that the link of `interface` is attached to, at once. Only
-/// removing the pin would do it, too, but some time later: the kernel frees a link that nobody
-/// holds when it comes to it.
-pub(super) fn detach_link(pins: &PinDir, interface: &str) {
+/// Takes the program of a pinned link off its interface, at once. Only removing the pin would do it,
+/// too, but some time later: the kernel frees a link that nobody holds when it comes to it.
+pub(super) fn detach_link(pin: &Path) {
     #[repr(C, align(8))]
     struct LinkDetach {
         link: u32,
         pad: u32,
     }
-    if let Some(fd) = open(pins, interface) {
+    if let Some(fd) = open(pin) {
         let detach = LinkDetach { link: fd.as_raw_fd() as u32, pad: 0 };
         // SAFETY: the attributes are of the form and length that the command takes. Where it fails,
         // the interface is gone, or the removal of the pin does it.
@@ -68,15 +69,25 @@ pub(super) fn detach_link(pins: &PinDir, interface: &str) {
     }
 }
 
-/// The pinned link of `interface`.
-fn open(pins: &PinDir, interface: &str) -> Option<OwnedFd> {
+/// Removes a pin, which need not be there.
+pub(super) fn remove_file(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io(format!("removing {}", path.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A pinned link.
+fn open(pin: &Path) -> Option<OwnedFd> {
     #[repr(C, align(8))]
     struct ObjGet {
         path: u64,
         fd: u32,
         flags: u32,
     }
-    let path = CString::new(pins.link(interface).into_os_string().into_vec()).ok()?;
+    let path = CString::new(pin.as_os_str().as_bytes()).ok()?;
     let get = ObjGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
     // SAFETY: the attributes are of the form and length that the command takes, and the path lives
     // through the call.

@@ -157,8 +157,13 @@ impl Maps {
         let id = (0..INTERFACES as u32)
             .find(|id| !taken.contains(id))
             .ok_or(Error::TooManyInterfaces { most: INTERFACES })?;
-        self.set_interface(id, name, 0, abi::attach_mode::DETACHED)?;
+        self.set_interface(id, name, 0, Modes::DETACHED)?;
         Ok(id)
+    }
+
+    /// How an interface was attached as far as was noted.
+    pub(super) fn modes(&self, id: u32) -> Result<Modes, Error> {
+        Ok(Modes::of(&self.interfaces.get(&id, 0)?.0))
     }
 
     /// Notes how an interface is attached.
@@ -167,9 +172,10 @@ impl Maps {
         id: u32,
         name: &str,
         ifindex: u32,
-        mode: u32,
+        modes: Modes,
     ) -> Result<(), Error> {
-        let interface = abi::Interface { name: padded(name), ifindex, mode };
+        let Modes { ingress: mode, egress } = modes;
+        let interface = abi::Interface { name: padded(name), ifindex, mode, egress, pad: 0 };
         Ok(self.interfaces.set(id, Value(interface), 0)?)
     }
 
@@ -180,9 +186,9 @@ impl Maps {
         let of = |name: &str| known.iter().find(|(_, n, _)| n == name);
         // Where it has none, it was given the new name before.
         let Some((id, _, entry)) = of(old) else { return Ok(()) };
-        self.set_interface(*id, new, entry.ifindex, entry.mode)?;
+        self.set_interface(*id, new, entry.ifindex, Modes::of(entry))?;
         if let Some((other, ..)) = of(new) {
-            self.set_interface(*other, old, 0, abi::attach_mode::DETACHED)?;
+            self.set_interface(*other, old, 0, Modes::DETACHED)?;
         }
         Ok(())
     }
@@ -216,9 +222,10 @@ impl Maps {
 
         let generation = before.generation + 1;
         let slot = (generation & 1) as u32;
-        compiled.table.schema = SCHEMA;
-        compiled.table.generation = generation;
-        compiled.table.zone_slot = slot;
+        for hook in &mut compiled.hooks {
+            hook.table.generation = generation;
+            hook.table.zone_slot = slot;
+        }
 
         for (i, key) in compiled.class_keys.iter().enumerate() {
             if class_keys.get(i) != Some(key) {
@@ -248,7 +255,9 @@ impl Maps {
         set_zones(&mut self.zones_v6, slot, next(name::ZONES_V6_NEXT)?, v6)?;
 
         let mut table: Array<MapData, Value<PolicyTable>> = next(name::POLICY_NEXT)?.try_into()?;
-        table.set(0, value(&*compiled.table), 0)?;
+        for (i, hook) in (0..).zip(&compiled.hooks) {
+            table.set(i, value(&*hook.table), 0)?;
+        }
         // The swap. The kernel waits until no program still reads the table that it replaces.
         self.policy.set(0, &table, 0)?;
 
@@ -355,6 +364,25 @@ impl Maps {
             self.local.insert(address, kind, 0)?;
         }
         Ok(addresses.len() - fitting.len())
+    }
+}
+
+/// How an interface is attached, by hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Modes {
+    /// One of [`abi::attach_mode`].
+    pub ingress: u32,
+    /// One of [`abi::egress_mode`].
+    pub egress: u32,
+}
+
+impl Modes {
+    /// Not at all.
+    pub const DETACHED: Self =
+        Self { ingress: abi::attach_mode::DETACHED, egress: abi::egress_mode::DETACHED };
+
+    fn of(interface: &abi::Interface) -> Self {
+        Self { ingress: interface.mode, egress: interface.egress }
     }
 }
 

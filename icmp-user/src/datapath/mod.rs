@@ -9,6 +9,7 @@ mod address;
 mod attach;
 mod cells;
 mod counters;
+mod egress;
 mod error;
 mod instance;
 mod interface;

@@ -5,7 +5,8 @@
 //!     POLICY, ZONES_V4, ...        maps that all interfaces share
 //!     iface-eth0/                  one folder an interface
 //!         COUNTERS, ...            its own maps
-//!         program, link            what is attached
+//!         program, link            what is attached, of what arrives
+//!         egress-link              likewise, of what is sent
 //! ```
 //!
 //! bpffs keeps names with a dot to itself, and interfaces may have one (`eth0.100`): it is written
@@ -159,6 +160,12 @@ impl PinDir {
     #[must_use]
     pub fn link(&self, interface: &str) -> PathBuf {
         self.interface(interface).join("link")
+    }
+
+    /// Where the link of what is sent on an interface is.
+    #[must_use]
+    pub fn egress_link(&self, interface: &str) -> PathBuf {
+        self.interface(interface).join("egress-link")
     }
 
     /// The interfaces that have a folder here, sorted.

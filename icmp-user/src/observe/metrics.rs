@@ -1,8 +1,8 @@
 //! A snapshot as Prometheus text. The names, which dashboards and alerts hold on to, and their help
 //! are in one block; what is served and what `stats --prometheus` prints is the same text.
 
-use super::{InterfaceState, Level, LimitState, Snapshot, snapshot::HOOK};
-use icmp_common::abi::family;
+use super::{EgressLevel, InterfaceState, Level, LimitState, Snapshot};
+use icmp_common::abi::{family, hook};
 use prometheus::{
     TextEncoder,
     proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
@@ -45,6 +45,7 @@ metrics! {
     COUNTERS_USED = gauge "icmpgate_counters_used", "Counters in use.";
     COUNTERS_CAPACITY = gauge "icmpgate_counters_capacity", "Counters that there are.";
     ATTACHED = gauge "icmpgate_attached", "1 where the program is attached to the interface in this mode, else 0.";
+    EGRESS_ATTACHED = gauge "icmpgate_egress_attached", "1 where the program for what is sent is attached in this mode, else 0.";
     POLICY_GENERATION = gauge "icmpgate_policy_generation", "How many policies have been put in force, this one included.";
     POLICY_APPLIED = gauge "icmpgate_policy_applied_timestamp_seconds", "When the policy was put in force.";
     POLICY_RULES = gauge "icmpgate_policy_rules", "Rules of the policy, its profile's included.";
@@ -88,6 +89,13 @@ pub fn render(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
         })
     });
     add(ATTACHED, attached.collect());
+    let attached = interfaces.iter().flat_map(|interface| {
+        [EgressLevel::Tcx, EgressLevel::Clsact].map(|level| {
+            let labels = [("iface", interface.name.as_str()), ("mode", level.label())];
+            sample(EGRESS_ATTACHED, &labels, u64::from(interface.egress == level))
+        })
+    });
+    add(EGRESS_ATTACHED, attached.collect());
 
     // Without a policy its generation is still worth a sample: 0.
     let generation = snapshot.policy.as_ref().map_or(0, |p| p.generation);
@@ -163,7 +171,7 @@ fn lines(
         .map(|(iface, line)| {
             let labels = [
                 ("iface", iface.as_str()),
-                ("hook", HOOK),
+                ("hook", hook::label(line.hook)),
                 ("family", family::label(line.family)),
                 ("type", &line.ty.to_string()),
                 ("code", &line.code.to_string()),

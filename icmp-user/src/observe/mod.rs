@@ -8,5 +8,6 @@ pub mod serve;
 mod snapshot;
 
 pub use snapshot::{
-    CounterLine, Field, HOOK, InterfaceState, KeysState, Level, LimitState, PolicyState, Snapshot,
+    CounterLine, EgressLevel, Field, InterfaceState, KeysState, Level, LimitState, PolicyState,
+    Snapshot,
 };

@@ -6,7 +6,8 @@ use crate::datapath::{
 };
 use icmp_common::{
     abi::{
-        ClassKey, Counter, PolicyInfo, attach_mode, class_kind, family, hook, limit_flag, limit_key,
+        ClassKey, Counter, PolicyInfo, attach_mode, class_kind, egress_mode, family, hook,
+        limit_flag, limit_key,
     },
     bucket::{OCTET_SHIFT, spent},
     cells::WAYS,
@@ -14,9 +15,6 @@ use icmp_common::{
     verdict::{Mode, Reason, Verdict},
 };
 use std::fmt;
-
-/// The hook that the counters of this version are of.
-pub const HOOK: &str = "ingress";
 
 /// An instance at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +142,37 @@ impl Level {
     }
 }
 
+/// Where the program for what is sent is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EgressLevel {
+    /// By a link of its own.
+    Tcx,
+    /// As a filter of `clsact`.
+    Clsact,
+    /// Nowhere.
+    Detached,
+}
+
+impl EgressLevel {
+    fn of(mode: u32) -> Self {
+        match mode {
+            egress_mode::TCX => Self::Tcx,
+            egress_mode::CLSACT | egress_mode::CLSACT_MADE => Self::Clsact,
+            _ => Self::Detached,
+        }
+    }
+
+    /// The label used in metrics, JSON and tables.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
+            Self::Detached => "detached",
+        }
+    }
+}
+
 /// An interface of the instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceState {
@@ -151,6 +180,8 @@ pub struct InterfaceState {
     pub name: String,
     /// Where the program is, at this moment.
     pub level: Level,
+    /// Where the program for what is sent is.
+    pub egress: EgressLevel,
     /// Its counters in use, in the order in which they are shown.
     pub counters: Vec<CounterLine>,
     /// What found no free counter.
@@ -185,6 +216,8 @@ impl fmt::Display for Field {
 /// One counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CounterLine {
+    /// One of [`hook`].
+    pub hook: u8,
     /// One of [`family`].
     pub family: u8,
     /// The type.
@@ -210,6 +243,7 @@ impl CounterLine {
             _ => (Field::Other, Field::Other),
         };
         Self {
+            hook: entry.hook,
             family: key.family,
             ty,
             code,
@@ -241,7 +275,7 @@ impl CounterLine {
     /// What the lines are sorted by: what isn't ours stands last.
     fn order(&self) -> impl Ord + use<> {
         let family = if self.family == family::NONE { u8::MAX } else { self.family };
-        (family, self.ty, self.code, self.verdict, self.reason, self.mode)
+        (self.hook, family, self.ty, self.code, self.verdict, self.reason, self.mode)
     }
 }
 
@@ -261,12 +295,17 @@ impl PolicyState {
 }
 
 impl InterfaceState {
-    fn new(name: String, level: Level, counters: &Counters, classes: &[ClassKey]) -> Self {
+    fn new(
+        name: String,
+        (level, egress): (Level, EgressLevel),
+        counters: &Counters,
+        classes: &[ClassKey],
+    ) -> Self {
         let mut lines: Vec<CounterLine> =
             counters.entries.iter().map(|entry| CounterLine::new(entry, classes)).collect();
         lines.sort_unstable_by_key(CounterLine::order);
         let Counters { overflow, used, room, .. } = *counters;
-        Self { name, level, counters: lines, overflow, used, room }
+        Self { name, level, egress, counters: lines, overflow, used, room }
     }
 }
 
@@ -307,13 +346,17 @@ impl Snapshot {
         let interfaces = counters
             .into_iter()
             .map(|(name, read)| {
-                let mode = noted.iter().find(|(_, n, _)| *n == name).map(|(.., i)| i.mode);
-                let level = match (attached_index(pins, &name), mode) {
-                    (None | Some(0), _) => Level::Detached,
-                    (_, Some(attach_mode::NATIVE)) => Level::Native,
-                    _ => Level::Generic,
+                let entry = noted.iter().find(|(_, n, _)| *n == name).map(|(.., i)| i);
+                let levels = match (attached_index(pins, &name), entry) {
+                    (None | Some(0), _) => (Level::Detached, EgressLevel::Detached),
+                    (_, Some(entry)) if entry.mode == attach_mode::NATIVE => {
+                        (Level::Native, EgressLevel::of(entry.egress))
+                    }
+                    (_, entry) => {
+                        (Level::Generic, EgressLevel::of(entry.map_or(0, |entry| entry.egress)))
+                    }
                 };
-                InterfaceState::new(name, level, &read, &classes)
+                InterfaceState::new(name, levels, &read, &classes)
             })
             .collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -328,7 +371,7 @@ pub(super) mod tests {
 
     fn entry(class: u16, reason: Reason, mode: Mode, packets: u64) -> CounterEntry {
         let count = Counter { packets, octets: 100 * packets };
-        CounterEntry { class, outcome: Outcome::new(reason, mode), count }
+        CounterEntry { hook: hook::INGRESS, class, outcome: Outcome::new(reason, mode), count }
     }
 
     fn limit(rule: &str, key: &'static str, level: Option<u64>) -> LimitState {
@@ -367,6 +410,10 @@ pub(super) mod tests {
                 entry(4, Reason::OVER_LIMIT, Mode::Enforce, 5),
                 entry(4, Reason::WITHIN_LIMIT, Mode::Enforce, 4),
                 entry(5, Reason::ACCEPTED, Mode::Enforce, 3),
+                CounterEntry {
+                    hook: hook::EGRESS,
+                    ..entry(3, Reason::OVER_LIMIT, Mode::Enforce, 2)
+                },
             ],
             overflow: Counter { packets: 2, octets: 200 },
             used: 7,
@@ -385,8 +432,18 @@ pub(super) mod tests {
                 mode: Mode::Enforce,
             }),
             interfaces: vec![
-                InterfaceState::new("eth0".to_owned(), Level::Native, &counters, &classes),
-                InterfaceState::new("wan0".to_owned(), Level::Detached, &gone, &classes),
+                InterfaceState::new(
+                    "eth0".to_owned(),
+                    (Level::Native, EgressLevel::Tcx),
+                    &counters,
+                    &classes,
+                ),
+                InterfaceState::new(
+                    "wan0".to_owned(),
+                    (Level::Detached, EgressLevel::Detached),
+                    &gone,
+                    &classes,
+                ),
             ],
             bucket_contention: 1,
             limits: vec![
@@ -406,7 +463,8 @@ pub(super) mod tests {
             .iter()
             .map(|c| {
                 format!(
-                    "{} {} {} {} {} {}",
+                    "{} {} {} {} {} {} {}",
+                    hook::label(c.hook),
                     family::label(c.family),
                     c.ty,
                     c.code,
@@ -419,13 +477,14 @@ pub(super) mod tests {
         assert_eq!(
             shown,
             [
-                "icmpv4 3 4 pass accepted enforce",
-                "icmpv4 8 0 pass within-limit enforce",
-                "icmpv4 8 0 drop over-limit enforce",
-                "icmpv4 none none drop message-too-short enforce",
-                "icmpv6 other other pass denied observe",
-                "igmp 34 0 pass accepted enforce",
-                "none none none pass not-icmp enforce",
+                "ingress icmpv4 3 4 pass accepted enforce",
+                "ingress icmpv4 8 0 pass within-limit enforce",
+                "ingress icmpv4 8 0 drop over-limit enforce",
+                "ingress icmpv4 none none drop message-too-short enforce",
+                "ingress icmpv6 other other pass denied observe",
+                "ingress igmp 34 0 pass accepted enforce",
+                "ingress none none none pass not-icmp enforce",
+                "egress icmpv4 3 4 drop over-limit enforce",
             ]
         );
     }

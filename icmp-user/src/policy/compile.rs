@@ -4,7 +4,7 @@ use super::decide::{self, Decider, type_index};
 use super::limits::{Assigner, LimitUse};
 use super::registry;
 use super::zone::{self, ZoneSets};
-use super::{CheckMode, CheckedPolicy, Effect, Rule};
+use super::{CheckMode, CheckedPolicy, Effect, Hook, Rule};
 use icmp_common::abi::Rule as TableRule;
 use icmp_common::abi::{
     CELL_SETS, CLASSES, ClassEntry, ClassKey, INTERFACES, LIMITS, PolicyInfo, PolicyTable,
@@ -53,7 +53,7 @@ impl CompileContext<'static> {
 pub enum CompileError {
     /// The decision table is too large.
     #[error(
-        "the policy needs a table of {fragments} kinds of fragment x {destinations} destinations \
+        "the policy needs a table of {fragments} kinds of fragment x {destinations} destinations or origins \
          x {zone_sets} zone sets x {interfaces} interfaces x {rows} rows, and there is room for \
          {most} entries; most come from its {largest} {what}"
     )]
@@ -121,11 +121,22 @@ pub enum CompileError {
     },
 }
 
+/// What one hook is given.
+#[derive(Debug)]
+pub struct HookTable {
+    /// The table. The loader fills in its generation and zone slot.
+    pub table: Box<PolicyTable>,
+    /// The names of the rules by their number in the table.
+    pub rule_names: Vec<String>,
+    /// For each rule of the table, its index in [`CheckedPolicy::rules`].
+    pub rule_indices: Vec<usize>,
+}
+
 /// What the maps are given.
 #[derive(Debug)]
 pub struct Compiled {
-    /// The policy. The loader fills in its generation and zone slot.
-    pub table: Box<PolicyTable>,
+    /// By hook.
+    pub hooks: [HookTable; hook::COUNT],
     /// IPv4 prefixes, each with the number of its zone set.
     pub zones_v4: Vec<(Ipv4Net, u32)>,
     /// IPv6 prefixes, likewise.
@@ -133,10 +144,6 @@ pub struct Compiled {
     /// By number of a zone set, its zones, the longest prefix's first, as indices of
     /// [`CheckedPolicy::zones`]. The first is empty: no zone.
     pub zone_sets: Vec<Vec<usize>>,
-    /// The names of the rules by their number in the table.
-    pub rule_names: Vec<String>,
-    /// For each rule of the table, its index in [`CheckedPolicy::rules`].
-    pub rule_indices: Vec<usize>,
     /// The limits that it uses.
     pub limits: Vec<LimitUse>,
     /// The registry of classes that it needs: what there was, and more behind.
@@ -156,20 +163,66 @@ impl CheckedPolicy {
         if context.interface_names.len() > INTERFACES {
             return Err(CompileError::Interfaces { found: context.interface_names.len() });
         }
+        let rules: Vec<&Rule> = self.rules.iter().collect();
+        let zones = self.compile_zones(&rules);
+        let class_keys = registry::extend(context.class_keys, &rules)?;
+        let tick_units = context.tick_units.min(MAX_DEPTH);
+        let mut assigner = Assigner::new(context.limit_owners, tick_units, context.secret);
+        let mut limits = Vec::new();
+        let mut compile = |hook: Hook| {
+            self.compile_hook(hook, context, &zones, &class_keys, &mut assigner, &mut limits)
+        };
+        let hooks = [compile(Hook::Ingress)?, compile(Hook::Egress)?];
+
+        let named = named_interfaces(&rules, context.interface_names);
+        let info = PolicyInfo {
+            generation: 0,
+            applied_unix_s: 0,
+            rules: rules.len() as u32,
+            prefixes: self.zones.iter().map(|z| z.prefixes.len() as u32).sum(),
+            observe: u32::from(self.mode == Mode::Observe),
+            schema: SCHEMA,
+            secret: context.secret,
+            profile: padded(self.profile.name().as_bytes()),
+            path: padded(&self.absolute_path()),
+        };
+        Ok(Compiled {
+            hooks,
+            zones_v4: zones.v4,
+            zones_v6: zones.v6,
+            zone_sets: zones.chains,
+            limits,
+            class_keys,
+            absent_interfaces: named.absent.into_iter().map(str::to_owned).collect(),
+            info,
+        })
+    }
+
+    /// Makes the table of one hook, of the rules that are of that hook.
+    fn compile_hook(
+        &self,
+        hook: Hook,
+        context: &CompileContext<'_>,
+        zones: &ZoneSets,
+        class_keys: &[ClassKey],
+        assigner: &mut Assigner<'_>,
+        limits: &mut Vec<LimitUse>,
+    ) -> Result<HookTable, CompileError> {
+        let of_hook = |(_, rule): &(usize, &Rule)| rule.pattern.hook() == hook;
         let (rule_indices, rules): (Vec<usize>, Vec<&Rule>) =
-            self.rules.iter().enumerate().filter(|(_, rule)| rule.in_force()).unzip();
+            self.rules.iter().enumerate().filter(of_hook).unzip();
         // One is kept for what no rule matches.
         if rules.len() >= RULES {
             return Err(CompileError::Rules { found: rules.len() });
         }
-        let zones = self.compile_zones(&rules);
         let named = named_interfaces(&rules, context.interface_names);
         let interfaces = std::iter::once(None)
             .chain(named.present.iter().map(|name| Some((*name).to_owned())))
             .collect();
-        let class_keys = registry::extend(context.class_keys, &rules)?;
-        let mut decider =
-            Decider::new(&rules, decide::dimensions(&rules, zones.chains.clone(), interfaces))?;
+        // Where no rule of the hook names a zone, all are one.
+        let by_zone = rules.iter().any(|rule| rule.pattern.zone.is_some());
+        let chains = if by_zone { zones.chains.clone() } else { vec![Vec::new()] };
+        let mut decider = Decider::new(&rules, decide::dimensions(&rules, chains, interfaces))?;
 
         // On the heap from the start: it is larger than a thread's stack has to be.
         let mut table = PolicyTable::new_box_zeroed()
@@ -184,56 +237,33 @@ impl CheckedPolicy {
         table.cell_mask = sets - 1;
         table.checks_off = self.checks.bits(CheckMode::Off);
         table.checks_observe = self.checks.bits(CheckMode::Observe);
-        write_classes(&mut table, &mut decider, &class_keys)?;
+        write_classes(&mut table, &mut decider, class_keys)?;
         decider.write(&mut table.decisions);
         let mut rule_names: Vec<String> = rules.iter().map(|r| r.name.clone()).collect();
-        let limits = write_rules(&mut table, &rules, context)?;
+        limits.extend(write_rules(&mut table, &rules, hook, assigner)?);
         write_default(&mut table, &mut rule_names);
 
         let (dimensions, rows) = decider.dimensions();
         let rows = rows as u32;
         let per_zone = rows * dimensions.interfaces.len() as u32;
         let per_destination = per_zone * dimensions.chains.len() as u32;
-        let per_fragment = per_destination * dimensions.destinations as u32;
+        let per_fragment = per_destination * dimensions.places as u32;
         let stride = |of: usize, stride: u32| if of > 1 { stride } else { 0 };
         table.zone_stride = stride(dimensions.chains.len(), per_zone);
-        table.destination_stride = stride(dimensions.destinations, per_destination);
+        table.destination_stride = stride(dimensions.places, per_destination);
         table.fragment_stride = stride(dimensions.fragments, per_fragment);
         for (offset, name) in table.interfaces.iter_mut().zip(context.interface_names) {
             let place = dimensions.interfaces.iter().position(|i| i.is_some() && i == name);
             *offset = place.unwrap_or(0) as u32 * rows;
         }
         let flags = [
-            (dimensions.destinations > 1, policy_flag::DESTINATION),
-            (!zones.v4.is_empty(), policy_flag::ZONES_V4),
-            (!zones.v6.is_empty(), policy_flag::ZONES_V6),
+            (dimensions.places > 1, policy_flag::DESTINATION),
+            (by_zone && !zones.v4.is_empty(), policy_flag::ZONES_V4),
+            (by_zone && !zones.v6.is_empty(), policy_flag::ZONES_V6),
             (self.mode == Mode::Observe, policy_flag::OBSERVE),
         ];
         table.flags = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum();
-
-        let info = PolicyInfo {
-            generation: 0,
-            applied_unix_s: 0,
-            rules: rules.len() as u32,
-            prefixes: self.zones.iter().map(|z| z.prefixes.len() as u32).sum(),
-            observe: u32::from(self.mode == Mode::Observe),
-            schema: SCHEMA,
-            secret: context.secret,
-            profile: padded(self.profile.name().as_bytes()),
-            path: padded(&self.absolute_path()),
-        };
-        Ok(Compiled {
-            table,
-            zones_v4: zones.v4,
-            zones_v6: zones.v6,
-            zone_sets: zones.chains,
-            rule_names,
-            rule_indices,
-            limits,
-            class_keys,
-            absent_interfaces: named.absent.into_iter().map(str::to_owned).collect(),
-            info,
-        })
+        Ok(HookTable { table, rule_names, rule_indices })
     }
 
     /// The zones that rules name, by the family of address for which they do.
@@ -264,9 +294,18 @@ impl CheckedPolicy {
 }
 
 impl Compiled {
+    /// What a hook is given.
+    #[must_use]
+    pub fn hook(&self, hook: Hook) -> &HookTable {
+        &self.hooks[usize::from(hook.index())]
+    }
+}
+
+impl HookTable {
     /// The number of the rule that decides a packet, by the lookup that the kernel makes: the
-    /// stable index of the interface, type and code where they are readable, and the number of the
-    /// zone set that the source's longest prefix has.
+    /// stable index of the interface, type and code where they are readable, its destination or
+    /// origin, and the number of the zone set that the longest prefix of its source has, or of its
+    /// destination.
     #[must_use]
     pub fn rule_for(
         &self,
@@ -345,10 +384,9 @@ fn write_classes(
 fn write_rules(
     table: &mut PolicyTable,
     rules: &[&Rule],
-    context: &CompileContext<'_>,
+    hook: Hook,
+    assigner: &mut Assigner<'_>,
 ) -> Result<Vec<LimitUse>, CompileError> {
-    let tick_units = context.tick_units.min(MAX_DEPTH);
-    let mut assigner = Assigner::new(context.limit_owners, tick_units, context.secret);
     let mut uses = Vec::new();
     for ((slot, rule), number) in table.rules.iter_mut().zip(rules).zip(0..) {
         if rule.mode == Mode::Observe {
@@ -359,7 +397,7 @@ fn write_rules(
             Effect::Drop(reason) => (slot.action, slot.reason) = (action::DROP, reason.0),
             Effect::Limit(limits) => {
                 (slot.action, slot.reason) = (action::LIMIT, Reason::OVER_LIMIT.0);
-                uses.extend(assigner.assign(number, rule, limits, hook::INGRESS, slot)?);
+                uses.extend(assigner.assign(number, rule, limits, hook.index(), slot)?);
             }
         }
     }

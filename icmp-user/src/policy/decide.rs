@@ -6,7 +6,7 @@
 use super::Rule;
 use super::compile::CompileError;
 use super::precedence::Rank;
-use icmp_common::abi::{DECISIONS, RULE_NONE, destination, family, fragment};
+use icmp_common::abi::{DECISIONS, RULE_NONE, destination, family, fragment, origin};
 use std::collections::HashMap;
 
 /// What tells contexts apart.
@@ -14,8 +14,8 @@ use std::collections::HashMap;
 pub(super) struct Dimensions {
     /// How many fragments are told apart: 1 or all.
     pub fragments: usize,
-    /// Likewise for destinations.
-    pub destinations: usize,
+    /// Likewise for destinations, or for origins where the hook is of what is sent.
+    pub places: usize,
     /// By number of a zone set, its chain.
     pub chains: Vec<Vec<usize>>,
     /// The interfaces that rules name and that are there; before them the rest, as `None`.
@@ -25,14 +25,14 @@ pub(super) struct Dimensions {
 impl Dimensions {
     /// How many contexts there are.
     pub fn contexts(&self) -> usize {
-        self.fragments * self.destinations * self.chains.len() * self.interfaces.len()
+        self.fragments * self.places * self.chains.len() * self.interfaces.len()
     }
 
     /// That the table would be too large, said by its dimensions.
     fn too_large(&self, rows: usize) -> CompileError {
         let sizes = [
             (self.fragments, "kinds of fragment"),
-            (self.destinations, "destinations"),
+            (self.places, "destinations or origins"),
             (self.chains.len(), "zone sets (fewer zones that overlap would do)"),
             (self.interfaces.len(), "interfaces (fewer rules that name one would do)"),
             (rows, "rows (fewer rules that tell types and codes apart would do)"),
@@ -40,7 +40,7 @@ impl Dimensions {
         let (largest, what) = sizes.into_iter().max_by_key(|(size, _)| *size).unwrap_or_default();
         CompileError::Decisions {
             fragments: self.fragments,
-            destinations: self.destinations,
+            destinations: self.places,
             zone_sets: self.chains.len(),
             interfaces: self.interfaces.len(),
             rows,
@@ -132,12 +132,12 @@ impl<'r> Decider<'r> {
         }
         let mut decisions = Vec::with_capacity(self.dimensions.contexts());
         for fragment in 0..self.dimensions.fragments {
-            for destination in 0..self.dimensions.destinations {
+            for place in 0..self.dimensions.places {
                 for chain in &self.dimensions.chains {
                     for interface in &self.dimensions.interfaces {
                         let context = Context {
                             fragment: fragment as u8,
-                            destination: destination as u8,
+                            place: place as u8,
                             chain,
                             interface: interface.as_deref(),
                         };
@@ -198,7 +198,8 @@ impl<'r> Decider<'r> {
 #[derive(Debug)]
 struct Context<'c> {
     fragment: u8,
-    destination: u8,
+    /// A destination, or of what is sent an origin.
+    place: u8,
     chain: &'c [usize],
     interface: Option<&'c str>,
 }
@@ -208,7 +209,7 @@ impl Context<'_> {
     fn zone_place(&self, rule: &Rule) -> Option<usize> {
         let pattern = &rule.pattern;
         let matches = pattern.fragment.is_none_or(|f| f == self.fragment)
-            && pattern.destination.is_none_or(|d| d == self.destination)
+            && pattern.destination.or(pattern.origin).is_none_or(|d| d == self.place)
             && pattern.interface.as_deref().is_none_or(|i| Some(i) == self.interface);
         if !matches {
             return None;
@@ -227,10 +228,11 @@ pub(super) fn dimensions(
     interfaces: Vec<Option<String>>,
 ) -> Dimensions {
     let by_fragment = rules.iter().any(|r| r.pattern.fragment.is_some());
-    let by_destination = rules.iter().any(|r| r.pattern.destination.is_some());
+    const _: () = assert!(destination::COUNT == origin::COUNT, "they share a dimension");
+    let by_place = rules.iter().any(|r| r.pattern.destination.or(r.pattern.origin).is_some());
     Dimensions {
         fragments: if by_fragment { fragment::COUNT } else { 1 },
-        destinations: if by_destination { destination::COUNT } else { 1 },
+        places: if by_place { destination::COUNT } else { 1 },
         chains,
         interfaces,
     }

@@ -23,12 +23,10 @@ pub enum InertKind {
     Checks,
     /// What the rule spares.
     Exceptions,
-    /// The whole rule: it is of egress.
-    Egress,
 }
 
 impl InertKind {
-    const ALL: [Self; 3] = [Self::Checks, Self::Exceptions, Self::Egress];
+    const ALL: [Self; 2] = [Self::Checks, Self::Exceptions];
 
     /// What it is, in the plural.
     #[must_use]
@@ -36,7 +34,6 @@ impl InertKind {
         match self {
             Self::Checks => "checks of quoted packets, flows and group members",
             Self::Exceptions => "exceptions",
-            Self::Egress => "rules for what this machine sends",
         }
     }
 }
@@ -62,10 +59,6 @@ pub(super) fn of(rules: &[Rule]) -> Vec<Inert> {
 }
 
 fn has(rule: &Rule, kind: InertKind) -> bool {
-    // Of a rule that isn't asked at all, that alone is said.
-    if !rule.in_force() {
-        return kind == InertKind::Egress;
-    }
     match kind {
         InertKind::Checks => {
             !rule.checks.is_empty()
@@ -73,7 +66,6 @@ fn has(rule: &Rule, kind: InertKind) -> bool {
                 || rule.action == Action::VerifyRedirect
         }
         InertKind::Exceptions => rule.inert_exceptions().next().is_some(),
-        InertKind::Egress => false,
     }
 }
 

@@ -38,7 +38,7 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
-pub use compile::{CompileContext, CompileError, Compiled};
+pub use compile::{CompileContext, CompileError, Compiled, HookTable};
 pub use error::{Place, PolicyError, PolicyErrors};
 pub use inert::{Inert, InertKind, note as inert_note};
 pub use limits::{LimitPlace, LimitUse};

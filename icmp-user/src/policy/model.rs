@@ -2,7 +2,7 @@
 
 use super::values::Values;
 use super::{Inert, Profile};
-use icmp_common::abi::{family, fragment, limit_key};
+use icmp_common::abi::{family, fragment, hook, limit_key};
 use icmp_common::bucket::{Limit, Unit};
 use icmp_common::verdict::{FAULTS, Mode, Reason};
 use ipnet::IpNet;
@@ -107,12 +107,32 @@ impl Checks {
 }
 
 /// The hook at which a rule is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hook {
     /// What arrives.
     Ingress,
     /// What this machine sends.
     Egress,
+}
+
+impl Hook {
+    /// Both.
+    pub const ALL: [Self; hook::COUNT] = [Self::Ingress, Self::Egress];
+
+    /// One of [`hook`].
+    #[must_use]
+    pub const fn index(self) -> u8 {
+        match self {
+            Self::Ingress => hook::INGRESS,
+            Self::Egress => hook::EGRESS,
+        }
+    }
+
+    /// The label used in policy files, metrics and JSON.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        hook::label(self.index())
+    }
 }
 
 /// Which packets a rule is about. `None` is any.
@@ -126,12 +146,14 @@ pub struct Pattern {
     pub types: Option<Values>,
     /// The codes. Where given, the types are too.
     pub codes: Option<Values>,
-    /// The zone of the source address: an index of [`CheckedPolicy::zones`].
+    /// The zone of the source address, of what is sent of the destination: an index of [`CheckedPolicy::zones`].
     pub zone: Option<usize>,
     /// The name of the interface.
     pub interface: Option<String>,
-    /// One of [`icmp_common::abi::destination`].
+    /// One of [`icmp_common::abi::destination`]; of what arrives.
     pub destination: Option<u8>,
+    /// One of [`icmp_common::abi::origin`]; of what is sent.
+    pub origin: Option<u8>,
     /// One of [`fragment`].
     pub fragment: Option<u8>,
 }
@@ -158,13 +180,13 @@ impl Pattern {
         self.hook.unwrap_or(Hook::Ingress)
     }
 
-    /// Whether it can be about a packet that has an IPv4 source address.
+    /// Whether it can be about a packet that has IPv4 addresses.
     #[must_use]
     pub fn covers_ipv4(&self) -> bool {
         self.family != Some(family::ICMPV6)
     }
 
-    /// Whether it can be about a packet that has an IPv6 source address.
+    /// Whether it can be about a packet that has IPv6 addresses.
     #[must_use]
     pub fn covers_ipv6(&self) -> bool {
         self.family.is_none_or(|f| f == family::ICMPV6)
@@ -382,12 +404,6 @@ pub enum Effect<'a> {
 }
 
 impl Rule {
-    /// Whether this version asks it at all.
-    #[must_use]
-    pub fn in_force(&self) -> bool {
-        self.pattern.hook() == Hook::Ingress
-    }
-
     /// Whether packets from a gateway of this machine are outside its limits by link.
     #[must_use]
     pub fn excepts_gateway(&self) -> bool {

@@ -16,16 +16,25 @@ pub(super) struct Rank {
     codes: u32,
     types: u32,
     any_family: bool,
-    /// How many of hook, destination and fragment are left open.
+    /// How many of hook, destination or origin, and fragment are left open.
     open: usize,
 }
 
 impl Rank {
     pub fn of(rule: &Rule) -> Self {
         const ANY: u32 = 257;
-        let Pattern { hook, family, types, codes, interface, destination, fragment, zone: _ } =
-            &rule.pattern;
-        let rest = [hook.is_none(), destination.is_none(), fragment.is_none()];
+        let Pattern {
+            hook,
+            family,
+            types,
+            codes,
+            interface,
+            destination,
+            origin,
+            fragment,
+            zone: _,
+        } = &rule.pattern;
+        let rest = [hook.is_none(), destination.or(*origin).is_none(), fragment.is_none()];
         Self {
             layer: rule.layer,
             any_interface: interface.is_none(),
@@ -46,6 +55,7 @@ pub(super) fn tie(a: &Rule, b: &Rule) -> bool {
         && meet(a.family, b.family)
         && a.hook() == b.hook()
         && meet(a.destination, b.destination)
+        && meet(a.origin, b.origin)
         && meet(a.fragment, b.fragment)
         && both(a.types.as_ref(), b.types.as_ref()).is_none_or(|(a, b)| a.overlaps(b))
         && both(a.codes.as_ref(), b.codes.as_ref()).is_none_or(|(a, b)| a.overlaps(b))

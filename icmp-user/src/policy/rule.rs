@@ -5,7 +5,7 @@ use super::error::{one_of, quoted};
 use super::limit::{self, LIMIT};
 use super::reader::{LaterKey, Reader, Span, Value};
 use super::{Action, Hook, Key, Layer, Pattern, RateLimit, Rule, UnknownFlow, message};
-use icmp_common::abi::{LIMITS_OF_A_KIND, destination, fragment};
+use icmp_common::abi::{LIMITS_OF_A_KIND, destination, fragment, origin};
 use icmp_common::verdict::Mode;
 use toml::de::DeTable;
 
@@ -18,6 +18,7 @@ const KEYS: &[&str] = &[
     "zone",
     "interface",
     "destination",
+    "origin",
     "fragment",
     "hook",
     "action",
@@ -35,6 +36,7 @@ const PROFILE_KEYS: &[&str] = &[
     "zone",
     "interface",
     "destination",
+    "origin",
     "fragment",
     "hook",
     "action",
@@ -51,7 +53,6 @@ const LATER_KEYS: &[LaterKey] = &[
     ("checks", "checks by rule"),
     ("unknown-flow", "checks of the flow that an error is about"),
     ("except", "exceptions"),
-    ("origin", "rules on what this machine sends"),
     ("penalty", "the penalty box"),
     ("beyond", "a choice of what happens beyond a limit"),
 ];
@@ -59,6 +60,8 @@ const LATER_KEYS: &[LaterKey] = &[
 const EXCEPTIONS: &[(&str, ())] = &[("own-requests", ()), ("listed-routers", ()), ("gateway", ())];
 const DESTINATIONS: &[(&str, u8)] =
     &[("local", destination::LOCAL), ("transit", destination::TRANSIT)];
+const ORIGINS: &[(&str, u8)] =
+    &[("generated", origin::GENERATED), ("forwarded", origin::FORWARDED)];
 const FRAGMENTS: &[(&str, u8)] =
     &[("none", fragment::NONE), ("first", fragment::FIRST), ("later", fragment::LATER)];
 const HOOKS: &[(&str, Hook)] = &[("ingress", Hook::Ingress), ("egress", Hook::Egress)];
@@ -176,9 +179,19 @@ fn read_pattern(reader: &mut Reader, table: &DeTable<'_>) -> (Option<(String, Sp
     }
     if let Some((_, value)) = reader.get(table, "hook") {
         pattern.hook = reader.choice(value, "hook", HOOKS);
-        if pattern.hook == Some(Hook::Egress) && reader.is_operator() {
-            reader.later(value.span(), "rules on what this machine sends", "`ingress`");
+    }
+    if let Some((span, value)) = reader.get(table, "origin") {
+        pattern.origin = reader.choice(value, "origin", ORIGINS);
+        if pattern.hook() != Hook::Egress {
+            let message = "only what is sent has an origin, and this rule is of what arrives";
+            reader.expected(span, message, "hook = \"egress\"");
         }
+    }
+    if let Some((span, _)) = reader.get(table, "destination")
+        && pattern.hook() == Hook::Egress
+    {
+        let message = "what is sent is told apart by its origin, not by its destination";
+        reader.expected(span, message, "`origin`, or hook = \"ingress\"");
     }
     (zone, pattern)
 }

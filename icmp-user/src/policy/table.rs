@@ -1,12 +1,12 @@
 //! The effective table: what a policy comes to, rule by rule, for people and for programs.
 
-use super::compile::Compiled;
+use super::compile::HookTable;
 use super::precedence::Rank;
 use super::{
-    CheckedPolicy, CompileContext, Effect, Key, Layer, RateLimit, Rule, UnknownFlow, Values,
+    CheckedPolicy, CompileContext, Effect, Hook, Key, Layer, RateLimit, Rule, UnknownFlow, Values,
     ValuesItem,
 };
-use icmp_common::abi::{destination, family, fragment};
+use icmp_common::abi::{destination, family, fragment, origin};
 use icmp_common::classify::{code_name, type_by_name, type_name};
 use icmp_common::verdict::Mode;
 use serde::Serialize;
@@ -17,13 +17,15 @@ use std::collections::HashSet;
 pub struct TableLine {
     /// The rule's name.
     pub rule: String,
+    /// The hook.
+    pub hook: &'static str,
     /// The family.
     pub family: Option<&'static str>,
     /// The types, as numbers, with the name where there is one type.
     pub types: Option<String>,
     /// The codes, likewise.
     pub codes: Option<String>,
-    /// `pass`, `drop`, `limit`, or `off` for a rule that isn't asked in this version.
+    /// `pass`, `drop` or `limit`.
     pub action: &'static str,
     /// The reason of a drop.
     pub reason: Option<&'static str>,
@@ -35,8 +37,10 @@ pub struct TableLine {
     pub zone: Option<String>,
     /// The interface.
     pub interface: Option<String>,
-    /// The destination.
+    /// The destination; of what arrives.
     pub destination: Option<&'static str>,
+    /// The origin; of what is sent.
+    pub origin: Option<&'static str>,
     /// The fragment.
     pub fragment: Option<&'static str>,
     /// What of the rule isn't in force in this version.
@@ -62,8 +66,8 @@ pub struct Difference {
 }
 
 impl CheckedPolicy {
-    /// The rules in the order of family, type and code, and of two about the same the one that is
-    /// asked first; those that aren't asked in this version at the end.
+    /// The rules by hook, in the order of family, type and code, and of two about the same the one
+    /// that is asked first.
     #[must_use]
     pub fn table(&self) -> Vec<TableLine> {
         // Every interface that a rule names is taken as present, so that "decides" speaks of the
@@ -75,7 +79,13 @@ impl CheckedPolicy {
         names.truncate(icmp_common::abi::INTERFACES);
         let context = CompileContext { interface_names: &names, ..CompileContext::EMPTY };
         // A policy that is too large has a table all the same; compiling it says why.
-        let deciding = self.compile(&context).ok().map(|compiled| deciding(&compiled));
+        let deciding = self.compile(&context).ok().map(|compiled| {
+            compiled
+                .hooks
+                .iter()
+                .flat_map(|hook| deciding(hook, compiled.zone_sets.len()))
+                .collect::<HashSet<usize>>()
+        });
         let mut order: Vec<usize> = (0..self.rules.len()).collect();
         order.sort_by_key(|index| {
             let rule = &self.rules[*index];
@@ -84,7 +94,7 @@ impl CheckedPolicy {
                 values.as_ref().and_then(Values::first).map_or(256, u16::from)
             };
             (
-                !rule.in_force(),
+                pattern.hook(),
                 pattern.family.unwrap_or(u8::MAX),
                 first(&pattern.types),
                 first(&pattern.codes),
@@ -97,7 +107,7 @@ impl CheckedPolicy {
             .into_iter()
             .map(|index| {
                 let decides = deciding.as_ref().is_none_or(|rules| rules.contains(&index));
-                self.line(&self.rules[index], decides && self.rules[index].in_force())
+                self.line(&self.rules[index], decides)
             })
             .collect()
     }
@@ -105,7 +115,6 @@ impl CheckedPolicy {
     fn line(&self, rule: &Rule, decides: bool) -> TableLine {
         let pattern = &rule.pattern;
         let (action, reason, limit) = match rule.effect() {
-            _ if !rule.in_force() => ("off", None, None),
             Effect::Pass => ("pass", None, None),
             Effect::Drop(reason) => ("drop", Some(reason.label()), None),
             Effect::Limit(limits) => ("limit", None, Some(describe_limits(limits))),
@@ -118,6 +127,7 @@ impl CheckedPolicy {
         };
         TableLine {
             rule: rule.name.clone(),
+            hook: pattern.hook().label(),
             family: family.map(family::label),
             types: types.map(|t| describe_types(family, t)),
             codes: pattern.codes.as_ref().map(|c| describe_codes(family, types, c)),
@@ -131,6 +141,10 @@ impl CheckedPolicy {
                 destination::LOCAL => "local",
                 _ => "transit",
             }),
+            origin: pattern.origin.map(|o| match o {
+                origin::GENERATED => "generated",
+                _ => "forwarded",
+            }),
             fragment: pattern.fragment.map(fragment::label),
             not_in_force: not_in_force(rule),
             decides,
@@ -141,13 +155,13 @@ impl CheckedPolicy {
 }
 
 /// The rules, as indices of the policy, that some packet is decided by.
-fn deciding(compiled: &Compiled) -> HashSet<usize> {
+fn deciding(hook: &HookTable, zone_sets: usize) -> HashSet<usize> {
     let mut found = HashSet::new();
-    let interfaces: HashSet<u32> = compiled.table.interfaces.iter().copied().collect();
+    let table = &hook.table;
+    let interfaces: HashSet<u32> = table.interfaces.iter().copied().collect();
     let mut note = |row: u16, fragment: u8| {
-        let table = &compiled.table;
         for destination in 0..destination::COUNT as u32 {
-            for set in 0..compiled.zone_sets.len() as u32 {
+            for set in 0..zone_sets as u32 {
                 for interface in &interfaces {
                     let index = u32::from(fragment) * table.fragment_stride
                         + destination * table.destination_stride
@@ -155,19 +169,19 @@ fn deciding(compiled: &Compiled) -> HashSet<usize> {
                         + interface
                         + u32::from(row);
                     let rule = table.decisions[index as usize];
-                    found.extend(compiled.rule_indices.get(usize::from(rule)));
+                    found.extend(hook.rule_indices.get(usize::from(rule)));
                 }
             }
         }
     };
-    let rows: HashSet<u16> = compiled.table.classes.iter().flatten().map(|e| e.row).collect();
+    let rows: HashSet<u16> = table.classes.iter().flatten().map(|e| e.row).collect();
     for row in rows {
         note(row, fragment::NONE);
         note(row, fragment::FIRST);
     }
     for f in family::ALL {
         (0..fragment::COUNT as u8)
-            .for_each(|fragment| note(compiled.table.headerless[usize::from(f)].row, fragment));
+            .for_each(|fragment| note(table.headerless[usize::from(f)].row, fragment));
     }
     found
 }
@@ -233,10 +247,7 @@ fn describe_codes(family: Option<u8>, types: Option<&Values>, codes: &Values) ->
 /// What of a rule isn't in force, in words.
 fn not_in_force(rule: &Rule) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
-    if !rule.in_force() {
-        parts.push("egress".to_owned());
-    }
-    if !rule.in_force() || !matches!(rule.effect(), Effect::Limit(_)) {
+    if !matches!(rule.effect(), Effect::Limit(_)) {
         parts.extend(rule.limits.iter().map(describe_limit));
     }
     if !rule.checks.is_empty() {
@@ -315,16 +326,17 @@ fn cells(line: &TableLine) -> [String; 6] {
         (None, Some(reason)) if reason != "denied" => format!("{} ({reason})", line.action),
         _ => line.action.to_owned(),
     };
-    if line.mode == "observe" && line.action != "off" {
+    if line.mode == "observe" {
         action.push_str(", observed");
     }
-    if line.action != "off" && !line.decides {
+    if !line.decides {
         action.push_str(", never reached");
     }
     let place: Vec<String> = [
+        (line.hook == Hook::Egress.label()).then(|| line.hook.to_owned()),
         line.zone.as_ref().map(|z| format!("zone {z}")),
         line.interface.as_ref().map(|i| format!("interface {i}")),
-        line.destination.map(str::to_owned),
+        line.destination.or(line.origin).map(str::to_owned),
         line.fragment.map(|f| format!("fragment {f}")),
     ]
     .into_iter()

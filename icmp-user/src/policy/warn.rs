@@ -1,7 +1,7 @@
 //! What holds and yet hardly does what its author meant: said by `check`, and no mistake.
 
 use super::decide::{self, Decider};
-use super::{CheckedPolicy, Effect, Layer, Rule, compile::CompileError};
+use super::{CheckedPolicy, Effect, Hook, Layer, Rule, compile::CompileError};
 use icmp_common::abi::{RULE_NONE, family, fragment};
 use icmp_common::classify::{code_ignored, type_name};
 use icmp_common::verdict::Mode;
@@ -22,11 +22,12 @@ pub struct Warning {
 /// Everything about a policy that is worth a second look, in the order of its rules.
 #[must_use]
 pub fn warnings(policy: &CheckedPolicy) -> Vec<Warning> {
-    let own = |rule: &&Rule| rule.layer == Layer::Operator && rule.in_force();
+    let own = |rule: &&Rule| rule.layer == Layer::Operator;
     let mut found: Vec<Warning> =
         policy.rules.iter().filter(own).filter_map(ignored_code).collect();
     // A policy that is too large has that as its mistake.
-    let let_through = let_through(policy).unwrap_or_default();
+    let let_through: BTreeMap<usize, BTreeSet<usize>> =
+        Hook::ALL.into_iter().filter_map(|h| let_through(policy, h).ok()).flatten().collect();
     found.extend(let_through.iter().map(|(observed, drops)| {
         let observed = &policy.rules[*observed];
         let names: Vec<String> =
@@ -79,16 +80,19 @@ fn ignored_code(rule: &Rule) -> Option<Warning> {
 ///
 /// Both tables are made, the one with those rules and the one without, and compared place by place:
 /// whether patterns overlap says little, since a rule between them may decide.
-fn let_through(policy: &CheckedPolicy) -> Result<BTreeMap<usize, BTreeSet<usize>>, CompileError> {
+fn let_through(
+    policy: &CheckedPolicy,
+    hook: Hook,
+) -> Result<BTreeMap<usize, BTreeSet<usize>>, CompileError> {
     let mut found: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
-    let in_force: Vec<usize> =
-        (0..policy.rules.len()).filter(|i| policy.rules[*i].in_force()).collect();
+    let all: Vec<usize> =
+        (0..policy.rules.len()).filter(|i| policy.rules[*i].pattern.hook() == hook).collect();
     let observes = |i: &usize| {
         let rule = &policy.rules[*i];
         rule.layer == Layer::Operator && rule.mode == Mode::Observe && rule.effect() != Effect::Pass
     };
-    let others: Vec<usize> = in_force.iter().copied().filter(|i| !observes(i)).collect();
-    if policy.mode == Mode::Observe || others.len() == in_force.len() {
+    let others: Vec<usize> = all.iter().copied().filter(|i| !observes(i)).collect();
+    if policy.mode == Mode::Observe || others.len() == all.len() {
         return Ok(found);
     }
     let drops = |i: usize| {
@@ -98,7 +102,7 @@ fn let_through(policy: &CheckedPolicy) -> Result<BTreeMap<usize, BTreeSet<usize>
             && matches!(rule.effect(), Effect::Drop(_))
     };
 
-    let rules: Vec<&Rule> = in_force.iter().map(|i| &policy.rules[*i]).collect();
+    let rules: Vec<&Rule> = all.iter().map(|i| &policy.rules[*i]).collect();
     let rest: Vec<&Rule> = others.iter().map(|i| &policy.rules[*i]).collect();
     let mut names: Vec<&String> =
         rules.iter().filter_map(|r| r.pattern.interface.as_ref()).collect();
@@ -131,7 +135,7 @@ fn let_through(policy: &CheckedPolicy) -> Result<BTreeMap<usize, BTreeSet<usize>
             if (header && later) || *a == RULE_NONE || *b == RULE_NONE {
                 continue;
             }
-            let (now, before) = (in_force[usize::from(*a)], others[usize::from(*b)]);
+            let (now, before) = (all[usize::from(*a)], others[usize::from(*b)]);
             if observes(&now) && drops(before) {
                 found.entry(now).or_default().insert(before);
             }

@@ -2,6 +2,7 @@
 //! what it counted of them.
 
 mod clients;
+mod egress;
 mod frames;
 mod life;
 mod limit;

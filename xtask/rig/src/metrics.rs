@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 /// The metric that counts packets.
 const PACKETS: &str = "icmpgate_packets_total{";
 
-/// The labels of a counter, but for the interface and the hook.
+/// The labels of a counter, but for the interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
+    /// `ingress` or `egress`.
+    pub hook: String,
     /// `icmpv4`, `icmpv6`, `igmp`, or `none`.
     pub family: String,
     /// A number, `other` or `none`.
@@ -82,6 +84,7 @@ fn read_line(line: &str) -> Option<(Key, u64)> {
         let (name, value) = label.split_once('=')?;
         let value = value.trim_matches('"').to_owned();
         match name {
+            "hook" => key.hook = value,
             "family" => key.family = value,
             "type" => key.ty = value,
             "code" => key.code = value,

@@ -94,7 +94,7 @@ fn kernel<'c>(compiled: &'c Compiled, packet: &Packet) -> &'c str {
             .max_by_key(|(net, _)| net.prefix_len())
             .map_or(0, |(_, set)| *set),
     };
-    let number = compiled.rule_for(
+    let number = compiled.hook(Hook::Ingress).rule_for(
         packet.interface,
         packet.family,
         packet.message,
@@ -102,7 +102,7 @@ fn kernel<'c>(compiled: &'c Compiled, packet: &Packet) -> &'c str {
         packet.destination,
         set,
     );
-    &compiled.rule_names[usize::from(number)]
+    &compiled.hook(Hook::Ingress).rule_names[usize::from(number)]
 }
 
 /// Splitmix64: the same policies in every run.

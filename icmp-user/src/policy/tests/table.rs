@@ -3,7 +3,7 @@
 use super::super::*;
 use icmp_common::abi::{
     CELL_SETS, CLASS_FIRST_PAIR, CLASSES, ClassKey, LIMITS, PREFIX_AUTO, TotalLimit, action,
-    class_kind, class_other, family, limit_flag, limit_key, policy_flag, rule_flag,
+    class_kind, class_other, family, hook, limit_flag, limit_key, policy_flag, rule_flag,
 };
 use icmp_common::bucket::{UNITS_PER_NS, UNITS_PER_S};
 use icmp_common::verdict::{Mode, Reason};
@@ -13,7 +13,7 @@ fn compile(text: &str) -> Compiled {
 }
 
 fn class(compiled: &Compiled, f: u8, ty: u8, code: u8) -> u16 {
-    compiled.table.classes[decide::type_index(f, ty)][usize::from(code)].class
+    compiled.hook(Hook::Ingress).table.classes[decide::type_index(f, ty)][usize::from(code)].class
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_table_too_large_says_which_dimension_is() {
         "{error}"
     );
     // It can still be shown.
-    assert!(policy.table().iter().all(|line| line.decides == (line.action != "off")));
+    assert!(policy.table().iter().all(|line| line.decides));
 }
 
 const LIMITED: &str = "profile = \"host\"
@@ -141,8 +141,9 @@ fn owners(compiled: &Compiled) -> Vec<u64> {
 }
 
 fn limit_of(compiled: &Compiled, name: &str) -> LimitUse {
-    let number = compiled.rule_names.iter().position(|n| n == name).unwrap();
-    *compiled.limits.iter().find(|l| usize::from(l.rule) == number).unwrap()
+    let number = compiled.hook(Hook::Ingress).rule_names.iter().position(|n| n == name).unwrap();
+    let of = |l: &&LimitUse| l.info.hook == hook::INGRESS && usize::from(l.rule) == number;
+    *compiled.limits.iter().find(of).unwrap()
 }
 
 #[test]
@@ -171,7 +172,7 @@ fn a_rule_that_did_not_change_keeps_its_limits() {
     taken.dedup();
     assert_eq!(taken.len(), after.limits.len());
     for used in &after.limits {
-        let rule = after.table.rules[usize::from(used.rule)];
+        let rule = after.hooks[usize::from(used.info.hook)].table.rules[usize::from(used.rule)];
         let limit = match used.place {
             LimitPlace::Total(i) => rule.totals[i].limit,
             LimitPlace::Keyed(i) => rule.keyed[i].limit,
@@ -199,8 +200,9 @@ fn a_rule_says_what_it_counts_and_which_clock_it_reads() {
     let context = CompileContext { tick_units: 4_000_000 * UNITS_PER_NS, ..CompileContext::EMPTY };
     let compiled = from_str("f", LIMITED).unwrap().compile(&context).unwrap();
     let rule = |name: &str| {
-        let number = compiled.rule_names.iter().position(|n| n == name).unwrap();
-        compiled.table.rules[number]
+        let number =
+            compiled.hook(Hook::Ingress).rule_names.iter().position(|n| n == name).unwrap();
+        compiled.hook(Hook::Ingress).table.rules[number]
     };
     let (a, b) = (rule("a"), rule("b"));
     assert_eq!((a.action, a.flags, a.totals[0].flags), (action::LIMIT, 0, limit_flag::RANDOM));
@@ -222,7 +224,7 @@ fn limits_by_key_are_apart_from_those_in_total_and_have_secrets_of_their_own() {
     };
     let context = CompileContext { secret: 7, ..CompileContext::EMPTY };
     let compiled = from_str("f", &text("")).unwrap().compile(&context).unwrap();
-    let rule = compiled.table.rules[usize::from(limit_of(&compiled, "a").rule)];
+    let rule = compiled.hook(Hook::Ingress).table.rules[usize::from(limit_of(&compiled, "a").rule)];
     assert_eq!((rule.totals[0].cost, rule.totals[0].flags), (UNITS_PER_S / 10, 0));
     assert_eq!(rule.totals[1], TotalLimit::default());
     let [source, link] = rule.keyed;
@@ -232,7 +234,7 @@ fn limits_by_key_are_apart_from_those_in_total_and_have_secrets_of_their_own() {
     let other = CompileContext { secret: 8, ..CompileContext::EMPTY };
     let other = from_str("f", &text("")).unwrap().compile(&other).unwrap();
     let number = usize::from(limit_of(&other, "a").rule);
-    assert_ne!(other.table.rules[number].keyed[0].secret, source.secret);
+    assert_ne!(other.hook(Hook::Ingress).table.rules[number].keyed[0].secret, source.secret);
 }
 
 #[test]
@@ -248,7 +250,10 @@ fn the_table_of_keys_has_the_size_that_is_asked_for_or_the_policy_does_not_fit()
     assert_eq!(error, CompileError::Keys { wanted: 4096, found: 262_144 });
     // A policy that says nothing takes what there is.
     let context = CompileContext { cell_sets: Some(1024), ..CompileContext::EMPTY };
-    assert_eq!(profile(Profile::Host).compile(&context).unwrap().table.cell_mask, 1023);
+    assert_eq!(
+        profile(Profile::Host).compile(&context).unwrap().hook(Hook::Ingress).table.cell_mask,
+        1023
+    );
 }
 
 #[test]
@@ -268,8 +273,8 @@ fn flags_say_which_stages_a_policy_needs() {
     ];
     for (text, flags) in cases {
         let compiled = compile(&text);
-        assert_eq!(compiled.table.flags, flags, "{text}");
-        let table = &compiled.table;
+        assert_eq!(compiled.hook(Hook::Ingress).table.flags, flags, "{text}");
+        let table = &compiled.hook(Hook::Ingress).table;
         assert_eq!(table.destination_stride != 0, flags & policy_flag::DESTINATION != 0, "{text}");
         let zones = policy_flag::ZONES_V4 | policy_flag::ZONES_V6;
         assert_eq!(table.zone_stride != 0, flags & zones != 0, "{text}");
@@ -287,8 +292,8 @@ fn checks_of_the_file_go_over_those_of_the_profile() {
     .unwrap();
     assert_eq!(policy.checks.bits(CheckMode::Off), Reason::ERROR_SOURCE.bit());
     let compiled = policy.compile(&CompileContext::EMPTY).unwrap();
-    assert_eq!(compiled.table.checks_off, Reason::ERROR_SOURCE.bit());
-    assert_eq!(compiled.table.checks_observe, Reason::BAD_CHECKSUM.bit());
+    assert_eq!(compiled.hook(Hook::Ingress).table.checks_off, Reason::ERROR_SOURCE.bit());
+    assert_eq!(compiled.hook(Hook::Ingress).table.checks_observe, Reason::BAD_CHECKSUM.bit());
 }
 
 #[test]
@@ -311,8 +316,9 @@ action = \"drop\"
     let context = CompileContext { interface_names: &names, ..CompileContext::EMPTY };
     let compiled = from_str("f", text).unwrap().compile(&context).unwrap();
     let rule = |id: usize| {
-        let number = compiled.rule_for(id, family::ICMPV4, Some((8, 0)), 0, 0, 0);
-        compiled.rule_names[usize::from(number)].as_str()
+        let number =
+            compiled.hook(Hook::Ingress).rule_for(id, family::ICMPV4, Some((8, 0)), 0, 0, 0);
+        compiled.hook(Hook::Ingress).rule_names[usize::from(number)].as_str()
     };
     assert_eq!(
         [rule(0), rule(1), rule(2), rule(63)],

@@ -20,12 +20,7 @@ fn what_a_later_version_has_is_refused_as_such() {
         "action = \"limit\"\nlimit = { rate = 1, burst = 1, penalty = 60 }",
         "5:32: this version does not have the penalty box yet; expected `rate`,",
     );
-    rule(
-        "action = \"drop\"\nhook = \"egress\"",
-        "5:8: this version does not have rules on what this machine sends yet; expected `ingress`",
-    );
     let drop = |line: &str, message: &str| rule(&format!("action = \"drop\"\n{line}"), message);
-    drop("origin = \"generated\"", "5:1: this version does not have rules on what");
     drop("checks = [\"quote\"]", "5:1: this version does not have checks by rule");
     drop("unknown-flow = \"drop\"", "5:1: this version does not have checks of the");
     drop("except = [\"gateway\"]", "5:1: this version does not have exceptions yet");

@@ -34,7 +34,7 @@ fn an_unknown_key_of_a_rule_gets_a_hint() {
     assert_rule(
         "name = \"a\"\ntpye = 8\naction = \"drop\"",
         "4:1: unknown key `tpye` of a rule; expected `name`, `family`, `type`, `code`, `zone`, \
-         `interface`, `destination`, `fragment`, `hook`, `action`, `limit`, `limits`, `mode` or \
+         `interface`, `destination`, `origin`, `fragment`, `hook`, `action`, `limit`, `limits`, `mode` or \
          `source` (did you mean `type`?)",
     );
 }

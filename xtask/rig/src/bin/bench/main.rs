@@ -18,7 +18,7 @@ use icmp_common::{
 };
 use icmpgate::{
     datapath::{Instance, Program},
-    policy::{self, Compiled},
+    policy::{self, Compiled, Hook},
 };
 use measure::{RUNS, Spread, sample};
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
@@ -143,7 +143,7 @@ fn verify(cases: &[Case]) -> Result<()> {
         }
         let trace = with.instance.trace()?;
         let reason = Outcome(trace.outcome).reason();
-        let names = &with.compiled.rule_names;
+        let names = &with.compiled.hook(Hook::Ingress).rule_names;
         let rule = (trace.rule != RULE_NONE).then(|| names[usize::from(trace.rule)].as_str());
         ensure!(
             (run.action, reason, rule) == (action_of(case), case.reason, case.rule),
@@ -156,7 +156,9 @@ fn verify(cases: &[Case]) -> Result<()> {
             case.reason.label(),
             case.rule
         );
-        if let Some(rule) = with.compiled.table.rules.get(usize::from(trace.rule)) {
+        if let Some(rule) =
+            with.compiled.hook(Hook::Ingress).table.rules.get(usize::from(trace.rule))
+        {
             let limited = matches!(case.reason, Reason::WITHIN_LIMIT | Reason::OVER_LIMIT);
             ensure!(
                 !limited || reads_ticks(rule),

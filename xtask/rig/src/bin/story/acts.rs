@@ -31,13 +31,13 @@ pub(crate) enum Doing {
     Frames(Vec<Vec<u8>>),
 }
 
-/// What of the counters an act is about: a family and its types.
+/// What of the counters an act is about: a family and its types, of what arrives.
 #[derive(Clone, Copy)]
 pub(crate) struct About(pub(crate) &'static str, pub(crate) &'static [&'static str]);
 
 impl About {
     pub(crate) fn covers(self, key: &Key) -> bool {
-        key.family == self.0 && self.1.contains(&key.ty.as_str())
+        key.hook == "ingress" && key.family == self.0 && self.1.contains(&key.ty.as_str())
     }
 }
 

@@ -1,8 +1,7 @@
-//! The flood: echo requests from a zone that has a limit, what of them the limit lets pass, and
-//! what each cost.
+//! The floods: echo requests from a zone that has a limit, and datagrams that this machine would
+//! answer with errors; what of them the limits let pass, and what each cost.
 
 use crate::{
-    acts::About,
     forged,
     gate::Gate,
     signal,
@@ -14,48 +13,85 @@ use aya::{
     programs::ProgramInfo,
     sys::{Stats, enable_stats},
 };
-use icmpgate_rig::metrics::Counts;
+use icmpgate_rig::metrics::{Counts, Key};
 use std::time::Duration;
 
-/// How many there are.
-pub(crate) const FRAMES: usize = 200_000;
-/// How many a second. Over two seconds the burst is a small part of what passes.
-const RATE: f64 = 100_000.0;
-/// The limit of the policy.
-pub(crate) const LIMIT: f64 = 1000.0;
-/// A second's worth: a sender that is held up for less than that loses nothing of its allowance.
-pub(crate) const BURST: f64 = 1000.0;
+/// A flood: what is sent, how fast, and the limit that it meets.
+pub(crate) struct Plan {
+    /// What it is, as the table has it.
+    pub(crate) title: &'static str,
+    /// What of the counters is about it.
+    about: fn(&Key) -> bool,
+    /// Its frames, one after the other and from the start again.
+    frames: Vec<Vec<u8>>,
+    /// How many there are.
+    pub(crate) count: usize,
+    /// How many a second. Over two seconds the burst is a small part of what passes.
+    rate: f64,
+    /// The limit of the policy.
+    pub(crate) limit: u32,
+    /// How many at once.
+    pub(crate) burst: u32,
+}
+
+/// Echo requests, which are limited where they arrive. A second's worth of burst: a sender that is
+/// held up for less than that loses nothing of its allowance.
+pub(crate) fn echo() -> Plan {
+    Plan {
+        title: "a flood of echo from the zone crowd",
+        about: |key| key.hook == "ingress" && key.family == "icmpv4" && key.ty == "8",
+        frames: forged::crowd(1024),
+        count: 200_000,
+        rate: 100_000.0,
+        limit: 1000,
+        burst: 1000,
+    }
+}
+
+/// Datagrams to closed ports: the protected machine answers each with an error, and the profile lets
+/// 10 a second leave for one destination, 20 at once.
+pub(crate) fn errors() -> Plan {
+    Plan {
+        title: "port unreachable, for a flood of datagrams",
+        about: |key| key.hook == "egress" && key.family == "icmpv4" && key.ty == "3",
+        frames: forged::probes(1024),
+        count: 20_000,
+        rate: 10_000.0,
+        limit: 10,
+        burst: 20,
+    }
+}
 
 /// What became of it.
 pub(crate) struct Flood {
+    /// What it was.
+    pub(crate) plan: Plan,
     /// How long it took.
     pub(crate) took: Duration,
     /// What was counted of it.
     pub(crate) counts: Counts,
-    /// ns a packet inside the program, where the kernel says.
+    /// ns a packet inside the program for what arrives, where the kernel says.
     pub(crate) program_ns: Option<f64>,
 }
 
 impl Flood {
     /// What the limit allows in that time: all that it refills, and its burst.
     pub(crate) fn allowed(&self) -> f64 {
-        LIMIT * self.took.as_secs_f64() + BURST
+        f64::from(self.plan.limit) * self.took.as_secs_f64() + f64::from(self.plan.burst)
     }
 }
 
 /// Sends it.
-pub(crate) fn flood(stage: &Stage, gate: &mut Gate, wire: &Wire) -> Result<Flood> {
-    let about = About("icmpv4", &["8"]);
-    let frames = forged::crowd(1024);
+pub(crate) fn flood(stage: &Stage, gate: &mut Gate, wire: &Wire, plan: Plan) -> Result<Flood> {
     let before = gate.scrape(stage)?;
     // The kernel measures as long as this is open, whatever becomes of us; it needs no sysctl.
     let measuring = enable_stats(Stats::RunTime).ok();
     let runs_before = runs(stage);
-    let took = wire.flood(&frames, FRAMES, RATE)?;
+    let took = wire.flood(&plan.frames, plan.count, plan.rate)?;
     let mut counts = Counts::default();
     signal::wait(Duration::from_secs(1), || {
-        counts = gate.scrape(stage)?.since(&before).only(|key| about.covers(key));
-        anyhow::Ok(counts.total() >= FRAMES as u64)
+        counts = gate.scrape(stage)?.since(&before).only(plan.about);
+        anyhow::Ok(counts.total() >= plan.count as u64)
     })?;
     let runs_after = runs(stage);
     let program_ns = match (measuring, runs_before, runs_after) {
@@ -64,7 +100,7 @@ pub(crate) fn flood(stage: &Stage, gate: &mut Gate, wire: &Wire) -> Result<Flood
         }
         _ => None,
     };
-    Ok(Flood { took, counts, program_ns })
+    Ok(Flood { plan, took, counts, program_ns })
 }
 
 /// The time that the attached program has run, and how often.

@@ -70,6 +70,16 @@ pub(crate) fn crowd(frames: u16) -> Vec<Vec<u8>> {
     (0..frames).map(one).collect()
 }
 
+/// Datagrams to ports of the protected host that nobody listens on, without a checksum of their own.
+pub(crate) fn probes(frames: u16) -> Vec<Vec<u8>> {
+    let one = |n: u16| {
+        let [high, low] = (33_434 + n).to_be_bytes();
+        let datagram = [0xc3, 0x50, high, low, 0, 16, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+        LINK.frame(IPV4, &V4::new(PEER_V4, GATE_V4, UDP).packet(&datagram))
+    };
+    (0..frames).map(one).collect()
+}
+
 fn bad_checksum() -> Vec<u8> {
     let mut message = frame::icmp(8, 0, [0, 7, 0, 1], &counting(56));
     message[2] ^= 0x40;

@@ -1,7 +1,7 @@
 //! What happened, for a person to read.
 
 use crate::{
-    flood::{BURST, FRAMES, LIMIT},
+    flood::Flood,
     tell::{Story, Told},
 };
 use icmp_common::{
@@ -26,7 +26,7 @@ pub(crate) fn print(out: &mut impl Write, paint: Paint, story: &Story) -> io::Re
         writeln!(out, "{line}")?;
     }
     writeln!(out)?;
-    flood(out, paint, story)?;
+    floods(out, paint, &story.floods)?;
     writeln!(out)?;
     for line in messages(&story.all).lines(paint) {
         writeln!(out, "{line}")?;
@@ -57,14 +57,15 @@ fn acts(story: &Story) -> Table {
         row.push(Cell::new(seen.as_str(), Look::Dim));
         table.row(row);
     }
-    let counts = &story.flood.counts;
-    let mut row: Vec<Cell> = vec!["a flood of echo from the zone crowd".into()];
-    row.push(thousands(FRAMES as u64).into());
-    row.extend(verdicts(counts));
-    row.push(reasons(counts).into());
-    let rate = FRAMES as f64 / story.flood.took.as_secs_f64();
-    row.push(Cell::new(format!("{} a second", thousands(rate as u64)), Look::Dim));
-    table.row(row);
+    for flood in &story.floods {
+        let mut row: Vec<Cell> = vec![flood.plan.title.into()];
+        row.push(thousands(flood.plan.count as u64).into());
+        row.extend(verdicts(&flood.counts));
+        row.push(reasons(&flood.counts).into());
+        let rate = flood.plan.count as f64 / flood.took.as_secs_f64();
+        row.push(Cell::new(format!("{} a second", thousands(rate as u64)), Look::Dim));
+        table.row(row);
+    }
     table
 }
 
@@ -87,28 +88,31 @@ fn reasons(counts: &Counts) -> String {
     }
 }
 
-fn flood(out: &mut impl Write, paint: Paint, story: &Story) -> io::Result<()> {
-    let flood = &story.flood;
-    let took = flood.took.as_secs_f64();
-    let passed = flood.counts.with_verdict("pass");
-    let off = (passed as f64 - flood.allowed()) / flood.allowed() * 100.0;
-    // To a tenth, and never "-0.0".
-    let off = (off * 10.0).round() / 10.0 + 0.0;
-    let look = if off.abs() <= CLOSE { Look::Good } else { Look::Bad };
-    writeln!(
-        out,
-        "the flood took {took:.3} s; its limit of {LIMIT}/s with a burst of {BURST} allows {} in \
-         that time, and {} passed: {}",
-        thousands(flood.allowed().round() as u64),
-        thousands(passed),
-        paint.paint(look, &format!("{off:+.1} %")),
-    )?;
-    let counted = flood.counts.total();
-    if counted < FRAMES as u64 {
-        let lost = thousands(FRAMES as u64 - counted);
-        writeln!(out, "{lost} frames of it were lost on the wire, before the program")?;
+fn floods(out: &mut impl Write, paint: Paint, floods: &[Flood]) -> io::Result<()> {
+    for (flood, what) in floods.iter().zip(["flood", "flood of errors"]) {
+        let (took, plan) = (flood.took.as_secs_f64(), &flood.plan);
+        let passed = flood.counts.with_verdict("pass");
+        let off = (passed as f64 - flood.allowed()) / flood.allowed() * 100.0;
+        // To a tenth, and never "-0.0".
+        let off = (off * 10.0).round() / 10.0 + 0.0;
+        let look = if off.abs() <= CLOSE { Look::Good } else { Look::Bad };
+        writeln!(
+            out,
+            "the {what} took {took:.3} s; its limit of {}/s with a burst of {} allows {} in that \
+             time, and {} passed: {}",
+            plan.limit,
+            plan.burst,
+            thousands(flood.allowed().round() as u64),
+            thousands(passed),
+            paint.paint(look, &format!("{off:+.1} %")),
+        )?;
+        let counted = flood.counts.total();
+        if counted < plan.count as u64 {
+            let lost = thousands(plan.count as u64 - counted);
+            writeln!(out, "{lost} frames of it were lost on the way, before the program")?;
+        }
     }
-    match flood.program_ns {
+    match floods.first().and_then(|flood| flood.program_ns) {
         Some(ns) => writeln!(
             out,
             "{ns:.0} ns a packet in the program, of which the kernel's own stopwatch takes a part; \
@@ -123,6 +127,7 @@ fn messages(all: &Counts) -> Table {
     use Align::{Left, Right};
     let mut table = Table::new(&[
         ("all that the gate saw", Left),
+        ("hook", Left),
         ("type", Right),
         ("code", Right),
         ("verdict", Left),
@@ -136,11 +141,14 @@ fn messages(all: &Counts) -> Table {
         family::NONE => u8::MAX,
         family => family,
     };
-    sorted.sort_by_key(|(key, _)| (place(key), number(&key.ty), number(&key.code)));
+    sorted.sort_by_key(|(key, _)| {
+        (key.hook == "egress", place(key), number(&key.ty), number(&key.code))
+    });
     for (key, packets) in sorted {
         let look = if key.verdict == "drop" { Look::Bad } else { Look::Good };
         table.row([
             Cell::from(name(key)),
+            Cell::new(key.hook.as_str(), Look::Dim),
             key.ty.as_str().into(),
             key.code.as_str().into(),
             Cell::new(key.verdict.as_str(), look),

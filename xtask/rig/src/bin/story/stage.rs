@@ -80,7 +80,12 @@ impl Stage {
             // What would only make the story wait, or speak of other things.
             namespace.sysctl("ipv6/conf/default/accept_dad", "0")?;
             namespace.sysctl("ipv6/conf/default/router_solicitations", "0")?;
+            // Linux's own limits of errors come before those of the program. That in total is the whole
+            // machine's in older kernels, and stays as it is.
             namespace.sysctl("ipv4/icmp_ratelimit", "0")?;
+            for total in ["icmp_msgs_per_sec", "icmp_msgs_burst"] {
+                let _ = namespace.sysctl(&format!("ipv4/{total}"), "1000000");
+            }
             namespace.ip("link set lo up")?;
         }
         let (gate_mac, peer_mac) = (mac(GATE_MAC), mac(PEER_MAC));

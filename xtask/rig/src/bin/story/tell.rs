@@ -50,7 +50,7 @@ impl Told {
 /// Everything that happened.
 pub(crate) struct Story {
     pub(crate) acts: Vec<Told>,
-    pub(crate) flood: Flood,
+    pub(crate) floods: [Flood; 2],
     /// All that the gate has counted.
     pub(crate) all: Counts,
 }
@@ -66,9 +66,11 @@ pub(crate) fn tell(stage: &Stage, gate: &mut Gate) -> Result<Story> {
         told.push(play(act, stage, gate, &wire, &mut members)?);
     }
     progress("a flood");
-    let flood = flood::flood(stage, gate, &wire)?;
+    let echo = flood::flood(stage, gate, &wire, flood::echo())?;
+    progress("a flood that asks for errors");
+    let errors = flood::flood(stage, gate, &wire, flood::errors())?;
     progress("");
-    Ok(Story { acts: told, flood, all: gate.scrape(stage)? })
+    Ok(Story { acts: told, floods: [echo, errors], all: gate.scrape(stage)? })
 }
 
 fn play(

@@ -1,0 +1,127 @@
+//! A frame as the classifier has it: a socket buffer, of which the beginning lies in its linear area.
+
+use crate::frame::Buffer;
+use aya_ebpf::{bindings::__sk_buff, helpers::bpf_skb_pull_data, programs::TcContext};
+use icmp_common::{
+    abi::{hook, origin},
+    cursor::Cursor,
+    parse::{Frame, parse},
+    wire::ipv6::{self, Chain, End},
+};
+
+/// How much of a packet of ours is read at most: headers, message, and the quote of an error with
+/// options or extension headers.
+const READ: u32 = 512;
+/// The furthest that extension headers begin.
+const MAX_OFFSET: u32 = 0x7fff;
+
+/// The buffer of one run of the program.
+pub struct SkbFrame<'a> {
+    ctx: &'a TcContext,
+    data: usize,
+    data_end: usize,
+    octets: u32,
+}
+
+impl<'a> SkbFrame<'a> {
+    /// A frame whose linear area has as much of it as is read.
+    #[inline(always)]
+    pub fn new(ctx: &'a TcContext) -> Self {
+        let frame = Self::linear(ctx);
+        let octets = frame.octets.min(READ) as usize;
+        if frame.data + octets > frame.data_end {
+            icmpgate_pull(ctx.skb.skb);
+            // Whatever it did: to the verifier, the pointers of before are none any more.
+            return Self::linear(ctx);
+        }
+        frame
+    }
+
+    #[inline(always)]
+    fn linear(ctx: &'a TcContext) -> Self {
+        Self { ctx, data: ctx.data(), data_end: ctx.data_end(), octets: ctx.len() }
+    }
+}
+
+/// Makes the beginning of a buffer linear where it is a packet of ours: 1, or 0 where it isn't. The
+/// stack keeps as much of the headers linear as tells that. A global function: as part of the
+/// pipeline, the parser would be verified twice in a row.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_pull(skb: *mut __sk_buff) -> u32 {
+    let ctx = TcContext::new(skb);
+    let frame = SkbFrame::linear(&ctx);
+    if parse(&frame).is_err() {
+        return 0;
+    }
+    let octets = frame.octets.min(READ);
+    // SAFETY: the context is the program's own. Where memory lacks, the rest counts as cut.
+    unsafe { bpf_skb_pull_data(skb, octets) };
+    1
+}
+
+impl Buffer for SkbFrame<'_> {
+    const HOOK: u8 = hook::EGRESS;
+
+    #[inline(always)]
+    fn octets(&self) -> u64 {
+        self.octets.into()
+    }
+
+    #[inline(always)]
+    fn origin(&self) -> u8 {
+        // SAFETY: a field of the program's own context. It says where the packet arrived, and
+        // nothing for what this machine made itself.
+        let arrived = unsafe { (*self.ctx.skb.skb).ingress_ifindex };
+        if arrived == 0 { origin::GENERATED } else { origin::FORWARDED }
+    }
+}
+
+impl Frame for SkbFrame<'_> {
+    /// The stack has just made the header.
+    const FROM_WIRE: bool = false;
+
+    #[inline(always)]
+    fn cursor(&self) -> Cursor<'_> {
+        // SAFETY: the kernel guarantees data..data_end for the run of the program.
+        unsafe { Cursor::from_range(self.data as *const u8, self.data_end as *const u8) }
+    }
+
+    #[inline(always)]
+    fn holds(&self, octets: u32) -> bool {
+        self.octets >= octets
+    }
+
+    /// Nothing is summed of what didn't come from a wire.
+    #[inline(always)]
+    fn sum(&self, _offset: u32, _length: u32) -> Option<u64> {
+        None
+    }
+
+    /// As [`crate::frame::XdpFrame`]'s.
+    #[inline(always)]
+    fn zero(&self) -> u32 {
+        ((self.data_end.wrapping_sub(self.data)) >> 32) as u32
+    }
+
+    #[inline(always)]
+    fn extension_headers(&self, offset: u32, next_header: u8) -> Chain {
+        Chain::unpack(icmpgate_skb_extension_headers(self.ctx.skb.skb, offset, next_header.into()))
+    }
+}
+
+/// The walk over the extension headers of an IPv6 packet: see [`ipv6::walk`] and [`Chain::pack`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_skb_extension_headers(
+    skb: *mut __sk_buff,
+    offset: u32,
+    next_header: u32,
+) -> u64 {
+    if offset > MAX_OFFSET {
+        return Chain { end: End::Cut, ..Chain::none(0) }.pack();
+    }
+    let ctx = TcContext::new(skb);
+    let frame = SkbFrame::linear(&ctx);
+    ipv6::walk(frame.cursor().skip(offset), next_header as u8).pack()
+}

@@ -1,0 +1,243 @@
+//! What this machine sends: the errors that it makes itself and those that it forwards, each by the
+//! rules of its own hook.
+
+use icmp_common::{
+    abi::origin::{FORWARDED, GENERATED},
+    verdict::{Reason, Verdict},
+};
+use icmpgate::policy::Profile;
+use icmpgate_tests::{
+    Gate, Ipv4, Ipv6, Message,
+    gate::hex,
+    message::{echo, error_v4, error_v6},
+};
+
+const HERE: &str = "198.51.100.1";
+const HERE6: &str = "2001:db8:2::1";
+
+fn error(to: &str, ty: u8, code: u8) -> Vec<u8> {
+    Ipv4::between(HERE, to).icmp(error_v4(ty, code, 0)).into()
+}
+
+fn error6(to: &str, ty: u8, code: u8) -> Vec<u8> {
+    Ipv6::between(HERE6, to).icmp(error_v6(ty, code, 1280)).into()
+}
+
+/// How many of so many frames pass; the rest must be dropped for this reason.
+fn passed(gate: &mut Gate, from: u8, frame: &[u8], times: usize, beyond: Reason) -> usize {
+    let mut passed = 0;
+    for _ in 0..times {
+        let seen = gate.send_egress(from, frame);
+        match seen.verdict() {
+            Verdict::Pass => passed += 1,
+            _ => assert_eq!(seen.reason(), beyond, "{seen}"),
+        }
+    }
+    gate.settle();
+    passed
+}
+
+/// One of a table: what it is, the frame, and what becomes of it.
+type Row<'a> = (&'a str, Vec<u8>, &'a str);
+
+#[test]
+fn what_is_sent_meets_the_rules_for_it_and_no_others() {
+    let mut gate = Gate::profile(Profile::Host);
+    let rows: Vec<Row<'_>> = vec![
+        (
+            "port unreachable",
+            error("192.0.2.1", 3, 3),
+            "icmpv4 3/3 -> pass within-limit by egress/errors",
+        ),
+        (
+            "fragmentation needed",
+            error("192.0.2.1", 3, 4),
+            "icmpv4 3/4 -> pass within-limit by egress/fragmentation-needed",
+        ),
+        (
+            "source quench",
+            error("192.0.2.1", 4, 0),
+            "icmpv4 4/0 -> drop denied by egress/source-quench",
+        ),
+        (
+            "an echo, which would be limited where it arrives",
+            Ipv4::between(HERE, "192.0.2.1").icmp(echo(8)).into(),
+            "icmpv4 8/0 -> pass accepted by egress/rest",
+        ),
+        (
+            "a timestamp, which would be dropped where it arrives",
+            Ipv4::between(HERE, "192.0.2.1").icmp(Message::new(13, 0).zeros(16)).into(),
+            "icmpv4 13/0 -> pass accepted by egress/rest",
+        ),
+        (
+            "time exceeded",
+            error6("2001:db8:1::1", 3, 0),
+            "icmpv6 3/0 -> pass within-limit by egress/errors6",
+        ),
+        (
+            "packet too big",
+            error6("2001:db8:1::1", 2, 0),
+            "icmpv6 2/0 -> pass within-limit by egress/packet-too-big",
+        ),
+        (
+            "a bad checksum, which no stack makes",
+            Ipv4::between(HERE, "192.0.2.1").icmp(echo(0).bad_checksum(1)).into(),
+            "icmpv4 0/0 -> pass accepted by egress/rest",
+        ),
+        (
+            "a later fragment",
+            Ipv4::between(HERE, "192.0.2.1").fragment(8, false).payload(1, [0; 64]).into(),
+            "icmpv4 later -> pass accepted by egress/rest",
+        ),
+        (
+            "other traffic",
+            Ipv4::between(HERE, "192.0.2.1").payload(17, [0; 64]).into(),
+            "none -> pass not-icmp",
+        ),
+    ];
+    for (name, frame, expected) in rows {
+        for from in [GENERATED, FORWARDED] {
+            let seen = gate.run_egress(from, &frame);
+            assert_eq!(seen.to_string(), expected, "{name}: {}", hex(&frame));
+        }
+    }
+}
+
+/// Row G2: by destination first, then in total; each kind of error by a total of its own.
+#[test]
+fn errors_are_limited_by_destination_and_in_total() {
+    let mut gate = Gate::profile(Profile::Host);
+    let over = Reason::OVER_LIMIT;
+    let one = error("192.0.2.1", 3, 3);
+    let n = passed(&mut gate, GENERATED, &one, 200, over);
+    assert!((20..=24).contains(&n), "a burst of 20, and 10 a second: {n}");
+    // Another destination isn't touched by that, nor is path MTU discovery to the first.
+    let n = passed(&mut gate, GENERATED, &error("192.0.2.2", 3, 3), 5, over);
+    assert_eq!(n, 5);
+    let reserved = Reason::RESERVE_EXCEEDED;
+    let n = passed(&mut gate, GENERATED, &error("192.0.2.1", 3, 4), 20, reserved);
+    assert_eq!(n, 20);
+    // IPv6 destinations behind a router count by their /64.
+    let n = passed(&mut gate, GENERATED, &error6("2001:db8:1::1", 1, 4), 40, over);
+    assert!((20..=22).contains(&n), "{n}");
+    let n = passed(&mut gate, GENERATED, &error6("2001:db8:1::2", 1, 4), 40, over);
+    assert!(n <= 2, "the same /64: {n}");
+    // The rest of the total goes to whoever comes: 50 at once, and 1,000 a second.
+    let n = (0..2000u32)
+        .filter(|i| {
+            let to = format!("10.0.{}.{}", i / 250, i % 250 + 1);
+            let seen = gate.send_egress(GENERATED, &error(&to, 11, 0));
+            assert!(matches!(seen.reason(), Reason::WITHIN_LIMIT | Reason::OVER_LIMIT), "{seen}");
+            seen.verdict() == Verdict::Pass
+        })
+        .count();
+    gate.settle();
+    assert!((20..1900).contains(&n), "{n}");
+}
+
+#[test]
+fn generated_and_forwarded_have_rules_and_buckets_of_their_own() {
+    let text = r#"
+        profile = "host"
+        [[rule]]
+        name = "ours"
+        hook = "egress"
+        origin = "generated"
+        family = "icmpv4"
+        type = "time-exceeded"
+        action = "limit"
+        limit = { rate = 1, burst = 3, every = "hour", key = "destination" }
+        [[rule]]
+        name = "theirs"
+        hook = "egress"
+        origin = "forwarded"
+        family = "icmpv4"
+        type = "time-exceeded"
+        action = "limit"
+        limit = { rate = 1, burst = 7, every = "hour", key = "destination" }
+    "#;
+    let mut gate = Gate::new(text);
+    let frame = error("192.0.2.1", 11, 0);
+    let seen = gate.run_egress(GENERATED, &frame).to_string();
+    assert_eq!(seen, "icmpv4 11/0 -> pass within-limit by ours");
+    let seen = gate.run_egress(FORWARDED, &frame).to_string();
+    assert_eq!(seen, "icmpv4 11/0 -> pass within-limit by theirs");
+    assert_eq!(passed(&mut gate, GENERATED, &frame, 20, Reason::OVER_LIMIT), 2);
+    assert_eq!(passed(&mut gate, FORWARDED, &frame, 20, Reason::OVER_LIMIT), 6);
+    // The same message, arriving, is the profile's.
+    let seen = gate.run(&frame).to_string();
+    assert_eq!(seen, "icmpv4 11/0 good -> pass within-limit by icmpv4/time-exceeded");
+}
+
+/// A zone is whom a packet comes from where it arrives, and whom it is for where it is sent.
+#[test]
+fn a_zone_is_whom_it_is_for() {
+    let text = r#"
+        profile = "host"
+        [zones]
+        customers = ["192.0.2.0/24", "2001:db8:1::/48"]
+        [[rule]]
+        name = "to-customers"
+        hook = "egress"
+        zone = "customers"
+        action = "drop"
+    "#;
+    let mut gate = Gate::new(text);
+    for (frame, by) in [
+        (error("192.0.2.77", 3, 3), "icmpv4 3/3 -> drop denied by to-customers"),
+        (error("192.0.3.77", 3, 3), "icmpv4 3/3 -> pass within-limit by egress/errors"),
+        (error6("2001:db8:1:9::1", 1, 4), "icmpv6 1/4 -> drop denied by to-customers"),
+        (error6("2001:db8:3::1", 1, 4), "icmpv6 1/4 -> pass within-limit by egress/errors6"),
+    ] {
+        assert_eq!(gate.run_egress(GENERATED, &frame).to_string(), by);
+    }
+    let from_customer = Vec::from(Ipv4::between("192.0.2.77", HERE).icmp(echo(8)));
+    let seen = gate.run(&from_customer).to_string();
+    assert_eq!(seen, "icmpv4 8/0 good -> pass within-limit by icmpv4/echo-request");
+}
+
+#[test]
+fn what_is_only_observed_is_sent() {
+    let mut gate = Gate::profile(Profile::Observe);
+    let seen = gate.run_egress(GENERATED, &error("192.0.2.1", 4, 0)).to_string();
+    assert_eq!(seen, "icmpv4 4/0 -> pass (observed) denied by egress/source-quench");
+}
+
+/// Rules that name an interface hold where the packet leaves.
+#[test]
+fn a_rule_for_one_interface_holds_there() {
+    let text = r#"
+        profile = "host"
+        [[rule]]
+        name = "quiet"
+        hook = "egress"
+        interface = "wan0"
+        family = "icmpv6"
+        action = "drop"
+    "#;
+    for (index, expected) in [
+        (0, "icmpv6 1/4 -> pass within-limit by egress/errors6"),
+        (1, "icmpv6 1/4 -> drop denied by quiet"),
+    ] {
+        let mut gate = Gate::among(&["lan0", "wan0"], index, text);
+        let seen = gate.run_egress(GENERATED, &error6("2001:db8:1::1", 1, 4)).to_string();
+        assert_eq!(seen, expected);
+    }
+}
+
+/// Extension headers and options, as where a packet arrives.
+#[test]
+fn messages_are_found_behind_options_extension_headers_and_tags() {
+    let mut gate = Gate::profile(Profile::Host);
+    let report = Ipv6::between("fe80::1", "ff02::16")
+        .extension(icmpgate_tests::Extension::router_alert())
+        .icmp(Message::new(143, 0).zeros(4));
+    let seen = gate.run_egress(GENERATED, &Vec::from(report)).to_string();
+    assert_eq!(seen, "icmpv6 143/0 -> pass accepted by egress/rest");
+    let tagged = Ipv4::between(HERE, "192.0.2.1").icmp(error_v4(4, 0, 0)).frame().tags(2);
+    let seen = gate.run_egress(GENERATED, &Vec::from(tagged)).to_string();
+    assert_eq!(seen, "icmpv4 4/0 -> drop denied by egress/source-quench");
+    let options = Ipv4::between(HERE, "192.0.2.1").options(40).icmp(error_v4(4, 0, 0));
+    let seen = gate.run_egress(GENERATED, &Vec::from(options)).to_string();
+    assert_eq!(seen, "icmpv4 4/0 -> drop denied by egress/source-quench");
+}
