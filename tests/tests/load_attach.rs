@@ -52,9 +52,11 @@ fn what_is_sent_is_filtered_in_the_way_that_this_kernel_can_and_nothing_is_left(
     namespace.ip("link add gate0 type veth");
     namespace.ip("link set gate0 up");
     let pins = Pins::new();
+    // An emulated processor verifies for a minute.
+    let patience = if in_vm() { 10 * PATIENCE } else { PATIENCE };
     let run = |words: &str| {
         let words = format!("{} {words} --pin-dir {}", program().display(), pins.0.display());
-        let output = finish(&mut namespace.words(&words), PATIENCE);
+        let output = finish(&mut namespace.words(&words), patience);
         let text =
             String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned();
         assert!(output.status.success(), "{words}: {text}");

@@ -220,7 +220,7 @@ fn a_sweep_of_every_type_and_code_mints_a_bounded_number_of_series() {
         assert!(["icmpv4", "icmpv6", "igmp", "none"].contains(&labels["family"]), "{series}");
         assert!(["pass", "drop"].contains(&labels["verdict"]), "{series}");
         assert!(["enforce", "observe"].contains(&labels["mode"]), "{series}");
-        assert_eq!(labels["hook"], "ingress");
+        assert!(["ingress", "egress"].contains(&labels["hook"]), "{series}");
         assert!(reasons.contains(labels["reason"]), "{series}");
         for label in [labels["type"], labels["code"]] {
             let number = label.parse::<u8>().is_ok_and(|n| n.to_string() == label);

@@ -33,6 +33,12 @@ esac
 echo "@@ booted $(uname -r) $variant"
 cd /tmp || echo "@@ broken no /tmp"
 for test in /tests/*; do
+    # Without JIT or BTF, what differs is how a program is loaded, and how its octets are read: what
+    # rules make of that is the same.
+    case $variant:${test##*/} in
+    plain:* | *:load* | *:program | *:verdict_checks | *:verdict_checksums | *:verdict_wire) ;;
+    *) continue ;;
+    esac
     echo "@@ begin ${test##*/}"
     "$test"
     status=$?

@@ -95,9 +95,9 @@ fn hexadecimal_digits_come_in_pairs() {
 }
 
 #[test]
-fn a_hook_that_there_is_not_yet_is_said() {
+fn an_origin_of_what_arrives_is_refused() {
     let site = Site::new();
-    let line = "this version has no egress program; use --hook ingress";
-    let mut command = site.command("explain --hook egress --hex 00");
+    let line = "--origin is of what is sent; use it with --hook egress";
+    let mut command = site.command("explain --origin forwarded --hex 00");
     refused(&site, &mut command, WRONG, line);
 }

@@ -161,13 +161,13 @@ fn status_says_what_there_is() {
     assert_eq!(status["interfaces"].as_array().map(Vec::len), Some(1));
     let interface = &status["interfaces"][0];
     assert_eq!(
-        [&interface["interface"], &interface["mode"], &interface["daemon"]],
-        [&json!(HOST_IF), &json!("native"), &json!(true)]
+        [&interface["interface"], &interface["mode"], &interface["egress"], &interface["daemon"]],
+        [&json!(HOST_IF), &json!("native"), &json!("tcx"), &json!(true)]
     );
     let all = site.stats().packets("gate0");
     assert!(interface["packets"].as_u64().is_some_and(|n| (2..=all).contains(&n)), "{status}");
     let shown = site.done("status");
-    assert!(shown.contains("gate0      native  running"), "{shown}");
+    assert!(shown.contains("gate0      native  tcx     running"), "{shown}");
     daemon.stop();
 }
 
