@@ -107,8 +107,8 @@ mod tests {
         icmpgate_packets_total{code=\"0\",family=\"icmpv4\",hook=\"ingress\",iface=\"a\",\
         mode=\"enforce\",reason=\"denied\",type=\"13\",verdict=\"drop\"} 3\n\
         icmpgate_bytes_total{code=\"0\"} 99\n\
-        icmpgate_packets_total{iface=\"b\",family=\"none\",type=\"none\",code=\"none\",\
-        verdict=\"pass\",reason=\"not-icmp\",mode=\"enforce\"} 7\n";
+        icmpgate_packets_total{iface=\"b\",hook=\"ingress\",family=\"none\",type=\"none\",\
+        code=\"none\",verdict=\"pass\",reason=\"not-icmp\",mode=\"enforce\"} 7\n";
 
     #[test]
     fn the_text_is_read_whatever_the_order_of_its_labels() {
