@@ -388,7 +388,9 @@ pub struct Rule {
     /// The reason of a drop: an index of [`crate::verdict::TABLE`].
     pub reason: u8,
     /// Zero.
-    pub pad: [u8; 5],
+    pub pad: u8,
+    /// What it asks for in transit: the faults of rows V2 to V8, a bit by reason.
+    pub checks: u32,
     /// Its limits in total.
     pub totals: [TotalLimit; LIMITS_OF_A_KIND],
     /// Its limits by key.

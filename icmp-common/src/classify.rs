@@ -19,6 +19,7 @@
 use crate::abi::family;
 use Nature::{Control, Error, Query, Reply};
 use Status::{Current, Deprecated, Experimental, Reserved};
+use core::hint::black_box;
 
 /// What a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -748,6 +749,30 @@ pub const INFO_MIN_LENGTH: u8 = 0x7f;
 /// What the kernel side knows of a type, by `(family - 1) * 256 + type`: [`INFO_ERROR`] where its
 /// nature is [`Nature::Error`], and its least length under [`INFO_MIN_LENGTH`].
 pub static TYPE_INFO: [u8; family::COUNT * 256] = type_info();
+
+/// The packed facts of a type: see [`TYPE_INFO`]. 0 for what is of no family.
+///
+/// The index is opaque to the compiler: it knows that the family is one of three and takes away the
+/// bound check that the verifier needs (`R3 min value is outside of the allowed memory range`).
+#[must_use]
+#[inline(always)]
+pub fn facts(family: u8, ty: u8) -> u8 {
+    TYPE_INFO.get(type_index(family, ty)).copied().unwrap_or(0)
+}
+
+/// The index of a type in the tables kept by family and type, opaque as [`facts`] says.
+#[must_use]
+#[inline(always)]
+pub fn type_index(family: u8, ty: u8) -> usize {
+    black_box((family as usize).wrapping_sub(1) * 256 + ty as usize)
+}
+
+/// Whether a type's nature is [`Nature::Error`].
+#[must_use]
+#[inline(always)]
+pub fn is_error(family: u8, ty: u8) -> bool {
+    facts(family, ty) & INFO_ERROR != 0
+}
 
 const fn info(nature: Nature, min_length: u8) -> u8 {
     assert!(min_length >= LEAST && min_length <= INFO_MIN_LENGTH);

@@ -5,7 +5,7 @@
 //! may look away from one of them, and `explain` can say all.
 
 use crate::abi::{checksum, family, fragment};
-use crate::classify::{INFO_MIN_LENGTH, TYPE_INFO};
+use crate::classify::{self, INFO_MIN_LENGTH};
 use crate::cursor::Cursor;
 use crate::verdict::Reason;
 use crate::wire::{
@@ -14,7 +14,6 @@ use crate::wire::{
     ipv6::{Address, Chain},
     mld::{self, Records},
 };
-use core::hint::black_box;
 
 /// A frame, wherever its octets lie: a slice on the host, the linear area and the fragments of an
 /// XDP buffer in the kernel.
@@ -71,6 +70,8 @@ pub struct Packet {
     pub ty: u8,
     /// The code: 0 for IGMP but in version 0.
     pub code: u8,
+    /// Whether its type is an error's; known once it is validated.
+    pub is_error: bool,
     /// One of [`checksum`].
     pub checksum: u8,
     /// Where the message begins in the frame.
@@ -85,6 +86,8 @@ pub struct Packet {
     pub destination: Address,
     /// What is wrong with it: [`Reason::bit`]s.
     pub faults: u32,
+    /// What is wrong with it where its rule asks, because it is in transit: likewise.
+    pub transit_faults: u32,
     /// [`Frame::zero`].
     pub zero: u32,
 }
@@ -100,21 +103,18 @@ impl Packet {
         self.faults |= reason.bit() ^ self.zero;
     }
 
-    /// The index of its type in the tables kept by family and type.
-    ///
-    /// Opaque to the compiler: it knows that the family is one of three and takes away the bound
-    /// check that the verifier needs (`R3 min value is outside of the allowed memory range`).
+    /// The index of its type in the tables kept by family and type: see [`classify::type_index`].
     #[must_use]
     #[inline(always)]
     pub fn type_index(&self) -> usize {
-        black_box((self.family as usize).wrapping_sub(1) * 256 + self.ty as usize)
+        classify::type_index(self.family, self.ty)
     }
 
-    /// The packed facts of its type: see [`TYPE_INFO`].
+    /// The packed facts of its type: see [`classify::TYPE_INFO`].
     #[must_use]
     #[inline(always)]
     pub fn type_info(&self) -> u8 {
-        TYPE_INFO.get(self.type_index()).copied().unwrap_or(0)
+        classify::facts(self.family, self.ty)
     }
 
     /// Whether it is a whole message whose header was read.
@@ -160,6 +160,7 @@ fn parse_ipv4<F: Frame + ?Sized>(
         has_type: false,
         ty: 0,
         code: 0,
+        is_error: false,
         checksum: checksum::ABSENT,
         offset: start + ip.header_length,
         length: ip.total_length.wrapping_sub(ip.header_length),
@@ -167,6 +168,7 @@ fn parse_ipv4<F: Frame + ?Sized>(
         source: Address::mapped(ip.source),
         destination: Address::mapped(ip.destination),
         faults: frame.zero(),
+        transit_faults: frame.zero(),
         zero: frame.zero(),
     };
     if ip.version != 4 {
@@ -222,6 +224,7 @@ fn parse_ipv6<F: Frame + ?Sized>(
         has_type: false,
         ty: 0,
         code: 0,
+        is_error: false,
         checksum: checksum::ABSENT,
         offset: start + ipv6::HEADER + chain.length,
         length: ip.payload_length.wrapping_sub(chain.length),
@@ -229,6 +232,7 @@ fn parse_ipv6<F: Frame + ?Sized>(
         source: ip.source,
         destination: ip.destination,
         faults: frame.zero(),
+        transit_faults: frame.zero(),
         zero: frame.zero(),
     };
     // Cut where the frame goes on: the next header lies in another part of an XDP buffer.

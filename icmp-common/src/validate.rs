@@ -16,7 +16,8 @@ pub fn validate<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) {
         return;
     }
     let info = packet.type_info();
-    if info & INFO_ERROR != 0 {
+    note_error(packet);
+    if packet.is_error {
         addresses_of_error(packet);
     }
     if packet.fragment != fragment::NONE {
@@ -52,6 +53,12 @@ pub fn validate<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) {
         }
         _ => {}
     }
+}
+
+/// Keeps whether a packet is an error: something that quotes another packet.
+#[inline(always)]
+pub fn note_error(packet: &mut Packet) {
+    packet.is_error = packet.has_type && packet.type_info() & INFO_ERROR != 0;
 }
 
 #[inline(always)]

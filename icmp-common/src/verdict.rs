@@ -113,6 +113,7 @@ reasons! {
     RECORDS_BEYOND_BOUND = 11, "records-beyond-bound", Drop, "W8 W9", "More group records than are walked.";
     ERROR_SOURCE = 12, "error-source", Drop, "V1", "An error whose source is loopback, multicast, broadcast, zero or class E.";
     ERROR_DESTINATION = 13, "error-destination", Drop, "V1", "An error sent to a multicast or broadcast address.";
+    UNANSWERABLE = 14, "unanswerable", Drop, "V2", "An error whose quote shows a packet that no error may answer (RFC 1122 3.2.2, RFC 4443 2.4(e)).";
     NOT_ICMP = 32, "not-icmp", Pass, "W1", "Neither ICMP, ICMPv6 nor IGMP: passed untouched.";
     VLAN_TAGS_BEYOND_BOUND = 33, "vlan-tags-beyond-bound", Pass, "W1", "More than two VLAN tags; what is behind them is unknown.";
     ACCEPTED = 34, "accepted", Pass, "P2", "A rule passes it.";

@@ -10,6 +10,7 @@ use crate::{
     frame::Buffer,
     maps::{COUNTER_ROWS, COUNTERS as COUNTERS_MAP, COUNTERS_USED, TRACE, TRACING},
 };
+use core::hint::black_box;
 use icmp_common::{
     abi::{CLASSES, COUNTER_OVERFLOW, COUNTERS, Trace},
     verdict::{OUTCOMES, Outcome},
@@ -55,7 +56,10 @@ fn row<F: Buffer>(class: u16) -> u32 {
 #[inline(always)]
 fn number(row: u32, outcome: Outcome) -> u32 {
     let Some(row) = COUNTER_ROWS.get_ptr_mut(row) else { return COUNTER_OVERFLOW };
-    let index = usize::from(outcome.0) & (OUTCOMES - 1);
+    // Opaque: the compiler knows the range and takes away the mask, and the verifier doesn't, above
+    // all that of 6.1, which forgets a number to which something unknown is or-ed (`R0 unbounded
+    // memory access`).
+    let index = black_box(usize::from(outcome.0)) & (OUTCOMES - 1);
     // SAFETY: index is below the row's length.
     let cell = unsafe { (&raw mut (*row).counter).cast::<u32>().add(index) };
     // SAFETY: as above.

@@ -21,6 +21,10 @@ use icmp_common::{
     verdict::{Mode, Outcome, Reason, Verdict},
 };
 
+/// The faults that can have a packet dropped, by hook: of what is sent, that it must not be (G1). All
+/// else that is odd about it is the stack's doing.
+const ENFORCEABLE: [u32; hook::COUNT] = [u32::MAX, Reason::UNANSWERABLE.bit()];
+
 /// Decides on a parsed and validated packet.
 #[inline(always)]
 pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
@@ -48,10 +52,13 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
     let Some(entry) = class(policy, packet) else { return (INTERNAL_ERROR, trace) };
     trace.class = entry.class;
 
-    let faults = packet.faults & !policy.checks_off;
+    let mut faults = packet.faults & !policy.checks_off;
     if faults != 0 {
-        let enforced =
-            if observing || F::HOOK == hook::EGRESS { 0 } else { faults & !policy.checks_observe };
+        let enforced = if observing {
+            0
+        } else {
+            faults & ENFORCEABLE[F::HOOK as usize] & !policy.checks_observe
+        };
         if enforced != 0 {
             return (Outcome::new(first(enforced), Mode::Enforce), trace);
         }
@@ -70,13 +77,21 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
     // A mask and not a comparison: on 6.1 the verifier forgets the comparison when the number is
     // copied. The loader writes no number beyond the rules.
     let rule = &policy.rules[usize::from(number) & (abi::RULES - 1)];
+    let observing = observing || rule.flags & rule_flag::OBSERVE != 0;
+
+    // What this rule asks for in transit is its own doing, which it may only observe.
+    let asked = packet.transit_faults & rule.checks;
+    if asked != 0 {
+        trace.faults |= asked;
+        faults |= asked & !policy.checks_off;
+        let enforced = if observing { 0 } else { faults & asked & !policy.checks_observe };
+        if enforced != 0 {
+            return (Outcome::new(first(enforced), Mode::Enforce), trace);
+        }
+    }
+
     let reason = apply(frame, packet, policy, rule);
-    let mode = if observing || rule.flags & rule_flag::OBSERVE != 0 {
-        Mode::Observe
-    } else {
-        Mode::Enforce
-    };
-    let outcome = Outcome::new(reason, mode);
+    let outcome = Outcome::new(reason, if observing { Mode::Observe } else { Mode::Enforce });
     // A fault that is only observed doesn't exempt the packet from its rule, but where the rule
     // lets it pass, the fault is what there is to tell.
     if faults != 0 && matches!(outcome.verdict(), Verdict::Pass) {
@@ -117,7 +132,7 @@ fn rule_number<F: Buffer>(
     if policy.flags & policy_flag::DESTINATION != 0 {
         let place = match F::HOOK {
             hook::EGRESS => frame.origin(),
-            _ => local::destination(packet),
+            _ => local::destination(packet.family, packet.destination),
         };
         index = index.wrapping_add(u32::from(place).wrapping_mul(policy.destination_stride));
     }

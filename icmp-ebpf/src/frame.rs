@@ -1,7 +1,7 @@
 //! A frame as XDP hands it over: a linear area that is read through pointers, and, for jumbo
 //! frames on drivers with multi-buffer support, fragments behind it that only a helper reaches.
 
-use crate::maps::SCRATCH as SCRATCH_MAP;
+use crate::{error, maps::SCRATCH as SCRATCH_MAP};
 use aya_ebpf::{
     bindings::xdp_md,
     helpers::{bpf_csum_diff, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
@@ -42,6 +42,8 @@ pub trait Buffer: Frame {
     fn octets(&self) -> u64;
     /// One of [`origin`]; only where something is sent.
     fn origin(&self) -> u8;
+    /// The faults of an error: see [`error::icmpgate_error`].
+    fn judge(&self, error: &error::Error) -> u64;
 }
 
 /// The frame of one run of the program.
@@ -63,7 +65,7 @@ impl<'a> XdpFrame<'a> {
 
     /// For who only reads the linear area.
     #[inline(always)]
-    fn linear(ctx: &'a XdpContext) -> Self {
+    pub fn linear(ctx: &'a XdpContext) -> Self {
         Self { ctx, data: ctx.data(), data_end: ctx.data_end(), octets: 0 }
     }
 
@@ -85,6 +87,11 @@ impl Buffer for XdpFrame<'_> {
     #[inline(always)]
     fn origin(&self) -> u8 {
         origin::FORWARDED
+    }
+
+    #[inline(always)]
+    fn judge(&self, error: &error::Error) -> u64 {
+        error::icmpgate_error(self.ctx.ctx, error)
     }
 }
 

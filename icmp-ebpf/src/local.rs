@@ -4,9 +4,6 @@
 use crate::maps::LOCAL;
 use icmp_common::{
     abi::{destination, family, local},
-    classify::INFO_ERROR,
-    parse::Packet,
-    verdict::Reason,
     wire::{ipv4, ipv6::Address},
 };
 
@@ -22,19 +19,10 @@ fn kind(address: Address) -> u32 {
     unsafe { LOCAL.get(key.0) }.copied().unwrap_or(0)
 }
 
-/// V1: an error from or to an address that the routing tables call a broadcast. Only errors pay
-/// for the lookup.
+/// Whether an address is one that the routing tables call a broadcast.
 #[inline(always)]
-pub fn broadcasts(packet: &mut Packet) {
-    if packet.family != family::ICMPV4 || !packet.has_type || packet.type_info() & INFO_ERROR == 0 {
-        return;
-    }
-    if kind(packet.source) == local::BROADCAST {
-        packet.fault(Reason::ERROR_SOURCE);
-    }
-    if kind(packet.destination) == local::BROADCAST {
-        packet.fault(Reason::ERROR_DESTINATION);
-    }
+pub fn is_broadcast(address: Address) -> bool {
+    kind(address) == local::BROADCAST
 }
 
 /// Whether an address is one of a gateway that this machine's routes name.
@@ -43,20 +31,21 @@ pub fn is_gateway(address: Address) -> bool {
     kind(address) == local::GATEWAY
 }
 
-/// Whether a packet is for this machine or goes through it.
+/// Whether a packet of this family that is sent to this address is for this machine or goes through
+/// it.
 #[inline(always)]
-pub fn destination(packet: &Packet) -> u8 {
-    let v4 = packet.destination.v4();
-    let to_all = if packet.family == family::ICMPV6 {
-        packet.destination.is_multicast()
+pub fn destination(family: u8, address: Address) -> u8 {
+    let v4 = address.v4();
+    let to_all = if family == family::ICMPV6 {
+        address.is_multicast()
     } else {
         ipv4::is_multicast(v4) || ipv4::is_limited_broadcast(v4)
     };
     // An IPv6 address that has the form of a mapped IPv4 one is no address of ours, whatever the IPv4
     // one is: none is ever on the wire (RFC 4291 2.5.5.2 gives it to the API).
     let ours = || {
-        let looks_mapped = packet.family == family::ICMPV6 && packet.destination.is_mapped();
-        !looks_mapped && matches!(kind(packet.destination), local::UNICAST | local::BROADCAST)
+        let looks_mapped = family == family::ICMPV6 && address.is_mapped();
+        !looks_mapped && matches!(kind(address), local::UNICAST | local::BROADCAST)
     };
     if to_all || ours() { destination::LOCAL } else { destination::TRANSIT }
 }

@@ -18,6 +18,7 @@ mod cells;
 mod clock;
 mod count;
 mod decide;
+mod error;
 mod frame;
 mod key;
 mod limit;
@@ -34,7 +35,7 @@ use frame::{Buffer, XdpFrame};
 use icmp_common::{
     abi::{CLASS_NOT_OURS, RULE_NONE, Trace, tc_action},
     parse::parse,
-    validate::validate,
+    validate::{note_error, validate},
     verdict::{Mode, Outcome, Reason, Verdict},
 };
 use skb::SkbFrame;
@@ -78,8 +79,10 @@ fn stages<F: Buffer>(frame: &F) -> (Outcome, Trace) {
     };
     if F::FROM_WIRE {
         validate(frame, &mut packet);
-        local::broadcasts(&mut packet);
+    } else {
+        note_error(&mut packet);
     }
+    error::judge(frame, &mut packet);
     decide::decide(frame, &packet)
 }
 

@@ -1,6 +1,6 @@
 //! A frame as the classifier has it: a socket buffer, of which the beginning lies in its linear area.
 
-use crate::frame::Buffer;
+use crate::{error, frame::Buffer};
 use aya_ebpf::{bindings::__sk_buff, helpers::bpf_skb_pull_data, programs::TcContext};
 use icmp_common::{
     abi::{hook, origin},
@@ -38,7 +38,7 @@ impl<'a> SkbFrame<'a> {
     }
 
     #[inline(always)]
-    fn linear(ctx: &'a TcContext) -> Self {
+    pub fn linear(ctx: &'a TcContext) -> Self {
         Self { ctx, data: ctx.data(), data_end: ctx.data_end(), octets: ctx.len() }
     }
 }
@@ -74,6 +74,11 @@ impl Buffer for SkbFrame<'_> {
         // nothing for what this machine made itself.
         let arrived = unsafe { (*self.ctx.skb.skb).ingress_ifindex };
         if arrived == 0 { origin::GENERATED } else { origin::FORWARDED }
+    }
+
+    #[inline(always)]
+    fn judge(&self, error: &error::Error) -> u64 {
+        error::icmpgate_skb_error(self.ctx.skb.skb, error)
     }
 }
 

@@ -55,7 +55,8 @@ impl Namespace {
     }
 
     /// Its path, for other processes while this one lives.
-    fn path(&self) -> String {
+    #[must_use]
+    pub fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
     }
 

@@ -112,7 +112,12 @@ pub fn ipv4(rng: &mut Rng) -> Ipv4 {
         packet.igmp(spoil(rng, message))
     } else {
         let ty = if rng.bool() { rng.u8(..20) } else { rng.u8(..) };
-        let message = Message::new(ty, rng.u8(..17)).length(length(rng));
+        let message = if rng.u8(..6) == 0 {
+            let quoted = ipv4(rng).packet();
+            error(rng, &[3, 4, 5, 11, 12], quoted)
+        } else {
+            Message::new(ty, rng.u8(..17)).length(length(rng))
+        };
         packet.icmp(spoil(rng, message))
     };
     if rng.u8(..3) == 0 {
@@ -188,6 +193,10 @@ pub fn ipv6(rng: &mut Rng) -> Ipv6 {
             message::mld_report(if rng.u8(..3) == 0 { rng.u16(..300) } else { counted }, &records)
         }
         2 => Message::new(130, 0).length(rng.usize(..40)),
+        3 => {
+            let quoted = ipv6(rng).packet();
+            error(rng, &[1, 2, 3, 4, 99], quoted)
+        }
         _ => {
             let ty = if rng.bool() { rng.u8(126..165) } else { rng.u8(..) };
             Message::new(ty, rng.u8(..12)).length(length(rng))
@@ -204,6 +213,12 @@ pub fn ipv6(rng: &mut Rng) -> Ipv6 {
         2 | 3 => packet.payload_length_off(rng.i32(-40..40)),
         _ => packet,
     }
+}
+
+/// An error of one of these types about a packet, or about its beginning.
+fn error(rng: &mut Rng, types: &[u8], mut quoted: Vec<u8>) -> Message {
+    quoted.truncate(if rng.bool() { 600 } else { rng.usize(..100) });
+    Message::new(*rng.choice(types.iter()).unwrap(), rng.u8(..5)).word(rng.u32(..)).octets(quoted)
 }
 
 fn extension(rng: &mut Rng) -> Extension {

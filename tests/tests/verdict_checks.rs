@@ -8,7 +8,7 @@ use icmp_common::{
 use icmpgate::policy::Profile;
 use icmpgate_tests::{
     Extension, Gate, Ipv4, Ipv6, Message, check,
-    gate::OPEN,
+    gate::{Lease, OPEN},
     in_vm,
     message::{echo, error_v4, error_v6, igmp_query_v3, igmp_report, record},
 };
@@ -65,9 +65,23 @@ fn faulty(fault: Reason) -> (Vec<u8>, &'static str, Option<&'static str>) {
             "icmpv6 1/4 good",
             Some("v6"),
         ),
+        Reason::UNANSWERABLE => {
+            let quoted = Ipv4::between("198.51.100.1", "224.0.0.5").payload(17, [0; 8]).packet();
+            let error = Message::new(3, 1).word(0).octets(quoted);
+            (Ipv4::default().icmp(error).into(), "icmpv4 3/1 good", Some("v4"))
+        }
         other => panic!("no packet has the fault {}: write one", other.label()),
     }
 }
+
+/// [`OPEN`], where the packets of [`faulty`] are addressed to this machine.
+fn open() -> Lease {
+    let mut gate = Gate::open();
+    gate.local(&[HERE]);
+    gate
+}
+
+const HERE: (&str, u32) = ("198.51.100.1", local::UNICAST);
 
 fn faults() -> impl Iterator<Item = Reason> {
     TABLE.iter().map(|e| e.reason).filter(|r| r.is_fault())
@@ -96,7 +110,7 @@ fn set<'a>(faults: impl IntoIterator<Item = &'a Reason>, to: &str) -> String {
 
 #[test]
 fn each_fault_is_enforced_observed_or_looked_away_from() {
-    let mut gate = Gate::open();
+    let mut gate = open();
     for setting in ["enforce", "observe", "off"] {
         gate.apply(&set(&faults().collect::<Vec<_>>(), setting));
         let cases = faults().map(|fault| {
@@ -108,7 +122,7 @@ fn each_fault_is_enforced_observed_or_looked_away_from() {
 
 #[test]
 fn a_fault_that_is_set_by_name_leaves_the_others_in_force() {
-    let mut gate = Gate::open();
+    let mut gate = open();
     for (n, fault) in faults().enumerate().filter(|(n, _)| !in_vm() || n % 5 == 0) {
         let setting = if n % 2 == 0 { "observe" } else { "off" };
         gate.apply(&set([&fault], setting));
@@ -123,7 +137,7 @@ fn a_fault_that_is_set_by_name_leaves_the_others_in_force() {
 
 #[test]
 fn a_fault_that_is_observed_does_not_exempt_from_the_rule() {
-    let mut gate = Gate::open();
+    let mut gate = open();
     gate.apply(&set(&faults().collect::<Vec<_>>(), "observe").replace("\"pass\"", "\"drop\""));
     let cases = faults().map(|fault| {
         let (frame, what, rule) = faulty(fault);
@@ -143,7 +157,7 @@ fn of_several_faults_the_first_that_is_enforced_is_told() {
         Ipv4::default().icmp(message).version(9).bad_checksum(1)
     };
     let what = "icmpv4 8/0 bad";
-    let mut gate = Gate::open();
+    let mut gate = open();
     for (checks, expected) in [
         ("", "drop ip-version"),
         ("ip-version = \"off\"", "drop ip-bad-checksum"),
@@ -169,7 +183,7 @@ fn of_several_faults_the_first_that_is_enforced_is_told() {
 
 #[test]
 fn a_policy_that_observes_drops_nothing_and_keeps_each_reason() {
-    let mut gate = Gate::open();
+    let mut gate = open();
     gate.apply(&format!("mode = \"observe\"\n{OPEN}"));
     for fault in faults() {
         check(&mut gate, [(fault.label(), faulty(fault).0, fate(fault, "observe"))]);
@@ -329,6 +343,7 @@ fn every_reason_is_reached() {
         limit = { rate = 1, burst = 1, every = "hour", random = false }
     "#;
     let mut gate = Gate::profile(Profile::Host);
+    gate.local(&[HERE]);
     let mut reached: BTreeMap<Reason, String> = BTreeMap::new();
     let mut note = |gate: &mut Gate, frame: Vec<u8>| {
         let seen = gate.run(&frame);

@@ -2,12 +2,15 @@
 //! rules of its own hook.
 
 use icmp_common::{
-    abi::origin::{FORWARDED, GENERATED},
+    abi::{
+        local,
+        origin::{FORWARDED, GENERATED},
+    },
     verdict::{Reason, Verdict},
 };
 use icmpgate::policy::Profile;
 use icmpgate_tests::{
-    Gate, Ipv4, Ipv6, Message,
+    Extension, Gate, Ipv4, Ipv6, Message,
     gate::hex,
     message::{echo, error_v4, error_v6},
 };
@@ -230,7 +233,7 @@ fn a_rule_for_one_interface_holds_there() {
 fn messages_are_found_behind_options_extension_headers_and_tags() {
     let mut gate = Gate::profile(Profile::Host);
     let report = Ipv6::between("fe80::1", "ff02::16")
-        .extension(icmpgate_tests::Extension::router_alert())
+        .extension(Extension::router_alert())
         .icmp(Message::new(143, 0).zeros(4));
     let seen = gate.run_egress(GENERATED, &Vec::from(report)).to_string();
     assert_eq!(seen, "icmpv6 143/0 -> pass accepted by egress/rest");
@@ -240,4 +243,79 @@ fn messages_are_found_behind_options_extension_headers_and_tags() {
     let options = Ipv4::between(HERE, "192.0.2.1").options(40).icmp(error_v4(4, 0, 0));
     let seen = gate.run_egress(GENERATED, &Vec::from(options)).to_string();
     assert_eq!(seen, "icmpv4 4/0 -> drop denied by egress/source-quench");
+}
+
+/// Rows V2 and G1: what no error may answer isn't answered, whatever made the error.
+#[test]
+fn errors_about_what_none_may_answer_do_not_leave() {
+    let mut gate = Gate::profile(Profile::Host);
+    gate.local(&[("192.0.2.255", local::BROADCAST), (HERE, local::UNICAST)]);
+    let quoting = |quoted: Vec<u8>| -> Vec<u8> {
+        Ipv4::between(HERE, "192.0.2.1").icmp(Message::new(3, 1).word(0).octets(quoted)).into()
+    };
+    let quoting6 = |ty, code, quoted: Vec<u8>| -> Vec<u8> {
+        let message = Message::new(ty, code).word(1280).octets(quoted);
+        Ipv6::between(HERE6, "2001:db8:1::1").icmp(message).into()
+    };
+    let datagram = |to: &str| Ipv4::between("192.0.2.1", to).payload(17, [0, 9, 0, 9, 0, 8, 0, 0]);
+    let datagram6 =
+        |to: &str| Ipv6::between("2001:db8:1::1", to).payload(17, [0, 9, 0, 9, 0, 8, 0, 0]);
+    let icmp = |ty| Ipv4::between("192.0.2.1", HERE).icmp(Message::new(ty, 0).length(8)).packet();
+    let icmp6 =
+        |ty| Ipv6::between("2001:db8:1::1", HERE6).icmp(Message::new(ty, 0).length(8)).packet();
+    let later6 = Ipv6::between("2001:db8:1::1", HERE6)
+        .extension(Extension::fragment(64, true))
+        .payload(17, [0; 8])
+        .packet();
+    let (errors, errors6) = ("by egress/errors", "by egress/errors6");
+    let cases: Vec<(&str, Vec<u8>, Option<&str>)> = vec![
+        ("a datagram", quoting(datagram(HERE).packet()), Some(errors)),
+        ("an echo request", quoting(icmp(8)), Some(errors)),
+        ("an error", quoting(icmp(3)), None),
+        ("a redirect", quoting(icmp(5)), None),
+        ("to all", quoting(datagram("255.255.255.255").packet()), None),
+        ("to a network's broadcast", quoting(datagram("192.0.2.255").packet()), None),
+        ("ends in 255, and is none", quoting(datagram("192.0.3.255").packet()), Some(errors)),
+        ("to a group", quoting(datagram("224.0.0.251").packet()), None),
+        ("a later fragment", quoting(datagram(HERE).fragment(8, false).packet()), None),
+        ("from nobody", quoting(Ipv4::between("0.0.0.0", HERE).payload(17, [0; 8]).packet()), None),
+        ("an IPv6 datagram", quoting6(1, 4, datagram6(HERE6).packet()), Some(errors6)),
+        ("an IPv6 error", quoting6(1, 4, icmp6(1)), None),
+        ("an IPv6 redirect", quoting6(1, 4, icmp6(137)), None),
+        ("an IPv6 echo request", quoting6(1, 4, icmp6(128)), Some(errors6)),
+        ("to an IPv6 group", quoting6(1, 4, datagram6("ff02::fb").packet()), None),
+        (
+            "to an IPv6 group, and too big",
+            quoting6(2, 0, datagram6("ff02::fb").packet()),
+            Some("by egress/packet-too-big"),
+        ),
+        (
+            "a later IPv6 fragment that is too big",
+            quoting6(2, 0, later6),
+            Some("by egress/packet-too-big"),
+        ),
+    ];
+    for (name, frame, passes_by) in cases {
+        for from in [GENERATED, FORWARDED] {
+            let seen = gate.run_egress(from, &frame).to_string();
+            match passes_by {
+                Some(rule) => assert!(
+                    seen.ends_with(&format!("-> pass within-limit {rule}")),
+                    "{name}: {seen}"
+                ),
+                None => assert!(seen.contains("-> drop unanswerable"), "{name}: {seen}"),
+            }
+        }
+    }
+    // What is forwarded isn't this machine's doing: a rule that doesn't ask lets it through.
+    gate.apply("profile = \"host\"\n[[rule]]\nname = \"any\"\nhook = \"egress\"\nfamily = \"icmpv4\"\naction = \"pass\"\n");
+    let frame = quoting(icmp(3));
+    assert_eq!(
+        gate.run_egress(FORWARDED, &frame).to_string(),
+        "icmpv4 3/1 -> pass accepted by any"
+    );
+    assert_eq!(gate.run_egress(GENERATED, &frame).to_string(), "icmpv4 3/1 -> drop unanswerable");
+    gate.apply("profile = \"host\"\n[checks]\nunanswerable = \"observe\"\n");
+    let seen = gate.run_egress(GENERATED, &frame).to_string();
+    assert!(seen.starts_with("icmpv4 3/1 -> pass (observed) unanswerable"), "{seen}");
 }

@@ -8,11 +8,17 @@
 
 use icmp_common::{
     abi::{Trace, checksum, family, fragment},
-    parse::parse,
+    answerable::{Original, unanswerable},
+    parse::{Packet, parse},
     validate::validate,
     verdict::{Reason, TABLE},
+    wire::quote,
 };
-use icmpgate_tests::{Gate, gate::hex, random, repetitions};
+use icmpgate_tests::{
+    Gate,
+    gate::{Lease, OPEN, hex, policy},
+    random, repetitions,
+};
 use std::collections::BTreeMap;
 
 /// The linear area of a test run's buffer: a page, less headroom and skb_shared_info.
@@ -25,6 +31,9 @@ fn on_host(frame: &[u8]) -> (Trace, Option<Reason>) {
         Err(reason) => (Trace::default(), Some(reason)),
         Ok(mut packet) => {
             validate(frame, &mut packet);
+            if packet.is_error && quotes_the_unanswerable(frame, &packet) {
+                packet.fault(Reason::UNANSWERABLE);
+            }
             let trace = Trace {
                 family: packet.family,
                 has_type: u8::from(packet.has_type),
@@ -40,6 +49,24 @@ fn on_host(frame: &[u8]) -> (Trace, Option<Reason>) {
     }
 }
 
+/// Where no address is a broadcast.
+fn quotes_the_unanswerable(frame: &[u8], packet: &Packet) -> bool {
+    let quote = quote::read(frame, packet.family, packet.offset, packet.length);
+    quote.is_some_and(|quote| {
+        unanswerable(&Original::of_quote(packet.family, &quote), packet.ty, packet.code)
+    })
+}
+
+/// A gate whose rules ask for every check, and which observes, so that each packet that has a header
+/// gets as far as its rule.
+fn gate() -> Lease {
+    let asking = "action = \"pass\"\nchecks = [\"unanswerable\"]";
+    Gate::with(&policy(&format!(
+        "mode = \"observe\"\n{}",
+        OPEN.replace("action = \"pass\"", asking)
+    )))
+}
+
 #[test]
 fn host_and_kernel_find_the_same_in_random_frames() {
     let seed = std::env::var("ICMPGATE_SEED").ok().and_then(|text| text.parse().ok());
@@ -47,7 +74,7 @@ fn host_and_kernel_find_the_same_in_random_frames() {
     let frames = repetitions(220_000);
     println!("seed {seed}, {frames} frames");
     let mut rng = fastrand::Rng::with_seed(seed);
-    let mut gate = Gate::open();
+    let mut gate = gate();
     // That the frames are worth it: how many had each fault, family, checksum and fragment.
     let mut faults: BTreeMap<&str, usize> = BTreeMap::new();
     let mut kinds: BTreeMap<(u8, u8, u8), usize> = BTreeMap::new();
@@ -93,7 +120,7 @@ fn host_and_kernel_find_the_same_in_random_frames() {
 #[test]
 fn host_and_kernel_find_the_same_in_frames_cut_anywhere() {
     let mut rng = fastrand::Rng::with_seed(7);
-    let mut gate = Gate::open();
+    let mut gate = gate();
     for _ in 0..repetitions(200) {
         let frames = [random::ipv4(&mut rng).frame(), random::ipv6(&mut rng).frame()];
         for frame in frames {

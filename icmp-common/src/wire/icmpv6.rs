@@ -3,6 +3,15 @@
 
 use crate::cursor::Cursor;
 
+/// Packet too big (RFC 4443 3.2).
+pub const PACKET_TOO_BIG: u8 = 2;
+/// Parameter problem (RFC 4443 3.4).
+pub const PARAMETER_PROBLEM: u8 = 4;
+/// Its code *unrecognized IPv6 option encountered*.
+pub const UNRECOGNIZED_OPTION: u8 = 2;
+/// Redirect (RFC 4861 4.5), which is no error.
+pub const REDIRECT: u8 = 137;
+
 /// What a message says beyond its type and code. Numbers are in host order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
@@ -37,8 +46,8 @@ pub fn body(ty: u8, message: Cursor<'_>) -> Option<Body> {
     message.take::<[u8; 4]>()?;
     let word = u32::from_be(message.take::<u32>()?);
     Some(match ty {
-        2 => Body::PacketTooBig { mtu: word },
-        4 => Body::ParameterProblem { pointer: word },
+        PACKET_TOO_BIG => Body::PacketTooBig { mtu: word },
+        PARAMETER_PROBLEM => Body::ParameterProblem { pointer: word },
         128 | 129 => Body::Echo { identifier: (word >> 16) as u16, sequence: word as u16 },
         _ => Body::Other { word },
     })

@@ -348,13 +348,14 @@ impl Explainer {
         let verdict = explained.verdict().map_or("-", Verdict::label);
         let reason = explained.reason().label();
         let number = explained.number;
-        let (facts, faults) = match &explained.fate {
-            Fate::NotRunnable(why) => (why.clone(), 0),
+        let (facts, faults, observed) = match &explained.fate {
+            Fate::NotRunnable(why) => (why.clone(), 0, false),
             Fate::Run { trace, .. } => {
                 let mut facts = facts(trace);
                 facts.extend(self.rule(trace).map(|rule| format!("rule {rule}")));
                 facts.extend(explained.would().map(|v| format!("would {}", v.label())));
-                (facts.join(", "), trace.faults)
+                let observed = Outcome(trace.outcome).mode() == Mode::Observe;
+                (facts.join(", "), trace.faults, observed)
             }
         };
         let line = format!("{number:>6}  {verdict:4}  {reason:22}  {facts}");
@@ -366,7 +367,8 @@ impl Explainer {
                 _ if self.hook == Hook::Egress => " (observed)",
                 CheckMode::Off => " (off)",
                 CheckMode::Observe => " (observed)",
-                CheckMode::Enforce if self.policy.mode == Mode::Observe => " (observed)",
+                // By the whole policy, or by the rule that asked for the check.
+                CheckMode::Enforce if observed => " (observed)",
                 CheckMode::Enforce => "",
             };
             writeln!(out, "{:14}{}: {meaning}{state}", "", fault.label())?;

@@ -392,6 +392,7 @@ fn write_rules(
         if rule.mode == Mode::Observe {
             slot.flags |= rule_flag::OBSERVE;
         }
+        slot.checks = rule.checks_in_force().fold(0, |checks, fault| checks | fault.bit());
         match rule.effect() {
             Effect::Pass => (slot.action, slot.reason) = (action::PASS, Reason::ACCEPTED.0),
             Effect::Drop(reason) => (slot.action, slot.reason) = (action::DROP, reason.0),

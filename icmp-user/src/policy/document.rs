@@ -17,9 +17,10 @@ const KEYS: &[&str] = &["profile", "mode", "checks", "limits", "zones", "rule"];
 const PROFILE_KEYS: &[&str] = &["description", "base", "mode", "checks", "rule"];
 /// The keys that a later version has.
 const LATER_KEYS: &[LaterKey] = &[("routers", "a list of routers"), ("penalty", "the penalty box")];
-/// The checks that a later version makes beside the faults of this one (rows V2 to V8).
+/// The checks that a rule can ask for (rows V2 to V8), which are faults too.
+pub(super) const RULE_CHECKS: &[Reason] = &[Reason::UNANSWERABLE];
+/// Those that a later version makes, and their rows.
 pub(super) const LATER_CHECKS: &[(&str, &str)] = &[
-    ("unanswerable", "V2"),
     ("quote", "V3"),
     ("flow", "V4"),
     ("redirect", "V5"),

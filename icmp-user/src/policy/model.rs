@@ -410,6 +410,17 @@ impl Rule {
         self.except.iter().any(|e| e == GATEWAY)
     }
 
+    /// The checks that it asks for and this version makes, each a fault.
+    pub fn checks_in_force(&self) -> impl Iterator<Item = Reason> {
+        self.checks.iter().filter_map(|name| Reason::from_label(name)).filter(|r| r.is_fault())
+    }
+
+    /// The checks that it asks for and this version doesn't make.
+    pub fn inert_checks(&self) -> impl Iterator<Item = &str> {
+        let made = |name: &str| self.checks_in_force().any(|fault| fault.label() == name);
+        self.checks.iter().map(String::as_str).filter(move |name| !made(name))
+    }
+
     /// What it spares and this version can't tell.
     pub fn inert_exceptions(&self) -> impl Iterator<Item = &str> {
         self.except.iter().map(String::as_str).filter(|e| *e != GATEWAY)

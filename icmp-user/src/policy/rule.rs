@@ -1,6 +1,6 @@
 //! Reading a rule: which packets it is about, what is done with them.
 
-use super::document::{LATER_CHECKS, MODES, WrittenRule};
+use super::document::{LATER_CHECKS, MODES, RULE_CHECKS, WrittenRule};
 use super::error::{one_of, quoted};
 use super::limit::{self, LIMIT};
 use super::reader::{LaterKey, Reader, Span, Value};
@@ -25,6 +25,7 @@ const KEYS: &[&str] = &[
     "limit",
     "limits",
     "mode",
+    "checks",
     "source",
 ];
 /// The keys of a rule in a profile: what isn't in force yet as well.
@@ -43,14 +44,13 @@ const PROFILE_KEYS: &[&str] = &[
     "limit",
     "limits",
     "mode",
-    "source",
     "checks",
+    "source",
     "unknown-flow",
     "except",
 ];
 /// The keys that a later version has.
 const LATER_KEYS: &[LaterKey] = &[
-    ("checks", "checks by rule"),
     ("unknown-flow", "checks of the flow that an error is about"),
     ("except", "exceptions"),
     ("penalty", "the penalty box"),
@@ -100,14 +100,9 @@ pub(super) fn read(reader: &mut Reader, table: &DeTable<'_>, span: Span) -> Writ
     if !operator && source.is_none() {
         reader.missing(span.clone(), "source", "the rule", "the RFC that lays it down");
     }
-    let (mut checks, mut except, mut unknown_flow) = (Vec::new(), Vec::new(), None);
+    let checks = read_checks(reader, table);
+    let (mut except, mut unknown_flow) = (Vec::new(), None);
     if !operator {
-        checks = read_labels(
-            reader,
-            table,
-            "checks",
-            &LATER_CHECKS.iter().map(|(n, _)| (*n, ())).collect::<Vec<_>>(),
-        );
         except = read_labels(reader, table, "except", EXCEPTIONS);
         unknown_flow =
             reader.get(table, "unknown-flow").and_then(|(_, v)| match v.get_ref().as_str() {
@@ -273,6 +268,27 @@ fn read_limits(
     limits
 }
 
+/// The checks that the rule asks for; a profile's may be those of a later version too.
+fn read_checks(reader: &mut Reader, table: &DeTable<'_>) -> Vec<String> {
+    let mut labels: Vec<(&str, ())> = RULE_CHECKS.iter().map(|c| (c.label(), ())).collect();
+    let Some((_, value)) = reader.get(table, "checks") else { return Vec::new() };
+    if reader.is_operator() {
+        let later = |v: &Value<'_, '_>| {
+            let word = v.get_ref().as_str()?;
+            LATER_CHECKS.iter().find(|(name, _)| *name == word)
+        };
+        let expected = one_of(labels.iter().map(|(label, ())| *label));
+        let items = reader.one_or_more(value);
+        let (named, read): (Vec<_>, Vec<_>) = items.into_iter().partition(|v| later(v).is_some());
+        for (value, (name, row)) in named.into_iter().filter_map(|v| Some((v, later(&v)?))) {
+            reader.later(value.span(), &format!("the check `{name}` ({row})"), expected.clone());
+        }
+        return labels_of(reader, read, "check", &labels);
+    }
+    labels.extend(LATER_CHECKS.iter().map(|(name, _)| (*name, ())));
+    labels_of(reader, reader.one_or_more(value), "check", &labels)
+}
+
 fn read_labels(
     reader: &mut Reader,
     table: &DeTable<'_>,
@@ -280,10 +296,19 @@ fn read_labels(
     labels: &[(&'static str, ())],
 ) -> Vec<String> {
     let Some((_, value)) = reader.get(table, key) else { return Vec::new() };
-    let items = reader.one_or_more(value);
+    labels_of(reader, reader.one_or_more(value), key, labels)
+}
+
+/// Those of these values that are one of the labels; the others are noted.
+fn labels_of(
+    reader: &mut Reader,
+    items: Vec<Value<'_, '_>>,
+    what: &str,
+    labels: &[(&'static str, ())],
+) -> Vec<String> {
     items
         .into_iter()
-        .filter(|v| reader.choice(v, key, labels).is_some())
+        .filter(|v| reader.choice(v, what, labels).is_some())
         .filter_map(|v| v.get_ref().as_str().map(str::to_owned))
         .collect()
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use icmp_common::abi::{destination, family, fragment, origin};
 use icmp_common::classify::{code_name, type_by_name, type_name};
-use icmp_common::verdict::Mode;
+use icmp_common::verdict::{Mode, Reason};
 use serde::Serialize;
 use std::collections::HashSet;
 
@@ -31,6 +31,8 @@ pub struct TableLine {
     pub reason: Option<&'static str>,
     /// The limits in force.
     pub limit: Option<String>,
+    /// The checks that it asks for in transit as well, and that this version makes.
+    pub checks: Vec<&'static str>,
     /// `enforce` or `observe`, the policy's own mode included.
     pub mode: &'static str,
     /// The zone.
@@ -134,6 +136,7 @@ impl CheckedPolicy {
             action,
             reason,
             limit,
+            checks: rule.checks_in_force().map(Reason::label).collect(),
             mode: if observed { Mode::Observe } else { Mode::Enforce }.label(),
             zone: pattern.zone.map(|z| self.zones[z].name.clone()),
             interface: pattern.interface.clone(),
@@ -250,8 +253,9 @@ fn not_in_force(rule: &Rule) -> Vec<String> {
     if !matches!(rule.effect(), Effect::Limit(_)) {
         parts.extend(rule.limits.iter().map(describe_limit));
     }
-    if !rule.checks.is_empty() {
-        parts.push(format!("checks {}", rule.checks.join(", ")));
+    let checks: Vec<&str> = rule.inert_checks().collect();
+    if !checks.is_empty() {
+        parts.push(format!("checks {}", checks.join(", ")));
     }
     match &rule.unknown_flow {
         Some(UnknownFlow::Drop) => parts.push("unknown flows dropped".to_owned()),
@@ -326,6 +330,9 @@ fn cells(line: &TableLine) -> [String; 6] {
         (None, Some(reason)) if reason != "denied" => format!("{} ({reason})", line.action),
         _ => line.action.to_owned(),
     };
+    if !line.checks.is_empty() {
+        action.push_str(&format!(", checks {}", line.checks.join(", ")));
+    }
     if line.mode == "observe" {
         action.push_str(", observed");
     }

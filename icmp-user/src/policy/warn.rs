@@ -1,9 +1,9 @@
 //! What holds and yet hardly does what its author meant: said by `check`, and no mistake.
 
 use super::decide::{self, Decider};
-use super::{CheckedPolicy, Effect, Hook, Layer, Rule, compile::CompileError};
+use super::{CheckMode, CheckedPolicy, Effect, Hook, Layer, Rule, compile::CompileError};
 use icmp_common::abi::{RULE_NONE, family, fragment};
-use icmp_common::classify::{code_ignored, type_name};
+use icmp_common::classify::{code_ignored, is_error, type_name};
 use icmp_common::verdict::Mode;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -25,6 +25,7 @@ pub fn warnings(policy: &CheckedPolicy) -> Vec<Warning> {
     let own = |rule: &&Rule| rule.layer == Layer::Operator;
     let mut found: Vec<Warning> =
         policy.rules.iter().filter(own).filter_map(ignored_code).collect();
+    found.extend(policy.rules.iter().filter(own).flat_map(|rule| idle_checks(policy, rule)));
     // A policy that is too large has that as its mistake.
     let let_through: BTreeMap<usize, BTreeSet<usize>> =
         Hook::ALL.into_iter().filter_map(|h| let_through(policy, h).ok()).flatten().collect();
@@ -73,6 +74,31 @@ fn ignored_code(rule: &Rule) -> Option<Warning> {
     };
     let of = if ignored.len() == all.len() { format!(" of type {named}") } else { String::new() };
     Some(warning(rule, format!("{what}: receivers ignore the code{of}, so each is taken as 0")))
+}
+
+/// Checks that a rule asks for and that come to nothing.
+fn idle_checks(policy: &CheckedPolicy, rule: &Rule) -> Vec<Warning> {
+    let pattern = &rule.pattern;
+    let about_errors = !pattern.is_later_fragment()
+        && family::ALL.into_iter().any(|f| {
+            (0..=u8::MAX).any(|ty| {
+                pattern.family.is_none_or(|family| family == f)
+                    && pattern.types.as_ref().is_none_or(|types| types.contains(ty))
+                    && is_error(f, ty)
+            })
+        });
+    let why = |fault| match policy.checks.get(fault) {
+        CheckMode::Off => Some("which [checks] sets to `off`"),
+        _ if !about_errors => Some("which is about errors, and matches none"),
+        _ => None,
+    };
+    rule.checks_in_force()
+        .filter_map(|fault| {
+            let (name, check) = (&rule.name, fault.label());
+            let why = why(fault)?;
+            Some(warning(rule, format!("rule `{name}` asks for the check `{check}`, {why}")))
+        })
+        .collect()
 }
 
 /// The operator's rules that observe a drop or a limit where, without them, a rule of the profile

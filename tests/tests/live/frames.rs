@@ -8,7 +8,7 @@ use icmpgate_tests::{
 };
 
 /// Runs a script in the neighbour's namespace.
-fn python(site: &Site, script: &str) {
+pub fn python(site: &Site, script: &str) {
     let mut command = site.pair.peer.command("/usr/bin/python3");
     let output = finish(command.args(["-c", script]), PATIENCE);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -7,6 +7,7 @@ mod frames;
 mod life;
 mod limit;
 mod policy;
+mod quotes;
 
 use icmpgate_tests::{Site, daemon::Stats};
 

@@ -305,7 +305,7 @@ fn what_is_not_in_force_is_said_in_one_line() {
     let policy = profile(Profile::Host);
     let note = inert_note(&policy.inert).unwrap();
     let start =
-        "this version does not yet do all that the policy says; not in force: checks of quoted";
+        "this version does not yet do all that the policy says; not in force: checks of quotes,";
     assert!(note.starts_with(start), "{note}");
     // Numbers of a specification that operators don't have.
     assert!(!note.contains("V2"), "{note}");

@@ -297,6 +297,48 @@ fn checks_of_the_file_go_over_those_of_the_profile() {
 }
 
 #[test]
+fn a_rule_has_the_checks_that_it_asks_for_and_this_version_makes() {
+    let policy = from_str(
+        "f",
+        "profile = \"host\"\n[[rule]]\nname = \"asks\"\nfamily = \"icmpv4\"\ntype = 11\n\
+         action = \"pass\"\nchecks = [\"unanswerable\"]\n[[rule]]\nname = \"does-not\"\n\
+         family = \"icmpv4\"\ntype = 12\naction = \"pass\"\n",
+    )
+    .unwrap();
+    let compiled = policy.compile(&CompileContext::EMPTY).unwrap();
+    let table = policy.table();
+    for (name, checks, shown, inert) in [
+        ("asks", Reason::UNANSWERABLE.bit(), "pass, checks unanswerable", None),
+        ("does-not", 0, "pass", None),
+        // Profiles ask for those of later versions as well.
+        (
+            "icmpv4/unreachable",
+            Reason::UNANSWERABLE.bit(),
+            "limit 50 packets per second, burst 100, by source, checks unanswerable",
+            Some("checks quote, flow"),
+        ),
+        ("icmpv4/echo-reply", 0, "limit 1000 packets per", Some("checks flow")),
+    ] {
+        let number =
+            compiled.hook(Hook::Ingress).rule_names.iter().position(|n| n == name).unwrap();
+        assert_eq!(compiled.hook(Hook::Ingress).table.rules[number].checks, checks, "{name}");
+        let line = table.iter().find(|l| l.rule == name).unwrap();
+        assert_eq!(line.checks, if checks == 0 { vec![] } else { vec!["unanswerable"] }, "{name}");
+        assert_eq!(line.not_in_force.first().map(String::as_str), inert, "{name}");
+        let text = render(&table);
+        let text = text.lines().find(|l| l.contains(&format!("  {name} "))).unwrap();
+        assert!(text.contains(shown), "{text}");
+    }
+    // What is sent is held to it as well.
+    let egress = table.iter().find(|l| l.rule == "egress/errors").unwrap();
+    assert_eq!(egress.checks, ["unanswerable"]);
+    assert!(egress.not_in_force.is_empty());
+    // A rule whose only check is made has nothing that isn't in force.
+    let asks = policy.rules.iter().position(|r| r.name == "asks").unwrap();
+    assert!(policy.inert.iter().all(|i| i.rule != asks));
+}
+
+#[test]
 fn an_interface_keeps_its_offset_by_its_stable_index() {
     let text = "profile = \"host\"
 [[rule]]

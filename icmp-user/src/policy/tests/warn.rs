@@ -42,6 +42,34 @@ fn a_code_that_receivers_ignore_is_never_met() {
 }
 
 #[test]
+fn a_check_that_comes_to_nothing_says_why() {
+    let asks =
+        |what: &str| rule("a", &format!("{what}\nchecks = [\"unanswerable\"]\naction = \"pass\""));
+    let off = "[checks]\nunanswerable = \"off\"\n";
+    assert_eq!(
+        of(&format!("{off}{}", asks("destination = \"transit\""))),
+        ["4: rule `a` asks for the check `unanswerable`, which [checks] sets to `off`"]
+    );
+    let idle =
+        ["2: rule `a` asks for the check `unanswerable`, which is about errors, and matches none"];
+    for what in [
+        "family = \"icmpv4\"\ntype = 8",
+        "family = \"icmpv6\"\ntype = \"128-255\"",
+        "family = \"igmp\"",
+        "fragment = \"later\"",
+    ] {
+        assert_eq!(of(&asks(what)), idle, "{what}");
+    }
+    for what in
+        ["", "family = \"icmpv4\"\ntype = \"0-5\"", "family = \"icmpv6\"", "fragment = \"first\""]
+    {
+        assert_eq!(of(&asks(what)), NONE, "{what}");
+    }
+    let observe = "[checks]\nunanswerable = \"observe\"\n";
+    assert_eq!(of(&format!("{observe}{}", asks(""))), NONE);
+}
+
+#[test]
 fn a_rule_that_observes_in_place_of_a_drop_names_both() {
     let observed = |name: &str, what: &str| {
         rule(name, &format!("family = \"icmpv4\"\n{what}\naction = \"drop\"\nmode = \"observe\""))

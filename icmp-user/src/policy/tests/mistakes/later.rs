@@ -21,7 +21,19 @@ fn what_a_later_version_has_is_refused_as_such() {
         "5:32: this version does not have the penalty box yet; expected `rate`,",
     );
     let drop = |line: &str, message: &str| rule(&format!("action = \"drop\"\n{line}"), message);
-    drop("checks = [\"quote\"]", "5:1: this version does not have checks by rule");
+    for (check, row) in [
+        ("quote", "V3"),
+        ("flow", "V4"),
+        ("redirect", "V5"),
+        ("router-advertisement", "V6"),
+        ("neighbour-discovery", "V7"),
+        ("igmp", "V8"),
+        ("mld", "V8"),
+        ("router-alert", "V8"),
+    ] {
+        let line = format!("checks = [\"{check}\"]");
+        drop(&line, &format!("5:11: this version does not have the check `{check}` ({row}) yet"));
+    }
     drop("unknown-flow = \"drop\"", "5:1: this version does not have checks of the");
     drop("except = [\"gateway\"]", "5:1: this version does not have exceptions yet");
     drop("penalty = 60", "5:1: this version does not have the penalty box yet");

@@ -34,9 +34,31 @@ fn an_unknown_key_of_a_rule_gets_a_hint() {
     assert_rule(
         "name = \"a\"\ntpye = 8\naction = \"drop\"",
         "4:1: unknown key `tpye` of a rule; expected `name`, `family`, `type`, `code`, `zone`, \
-         `interface`, `destination`, `origin`, `fragment`, `hook`, `action`, `limit`, `limits`, `mode` or \
-         `source` (did you mean `type`?)",
+         `interface`, `destination`, `origin`, `fragment`, `hook`, `action`, `limit`, `limits`, `mode`, \
+         `checks` or `source` (did you mean `type`?)",
     );
+}
+
+#[test]
+fn a_rule_asks_for_checks_that_rules_can_ask_for() {
+    let checks = |value: &str, messages: &[&str]| {
+        let rule = format!("name = \"a\"\naction = \"pass\"\nchecks = {value}");
+        assert_mistakes(&format!("{MINIMAL}[[rule]]\n{rule}\n"), messages);
+    };
+    checks("\"unanswerable\"", &[]);
+    checks("[\"unanswerable\"]", &[]);
+    checks("[]", &[]);
+    checks(
+        "[\"unanswerable\", \"quote\", 3, \"bad-checksum\", \"unanswerabel\"]",
+        &[
+            "5:27: this version does not have the check `quote` (V3) yet; expected `unanswerable`",
+            "5:36: a whole number does not belong here; expected `unanswerable`",
+            "5:39: unknown check `bad-checksum`; expected `unanswerable`",
+            "5:55: unknown check `unanswerabel`; expected `unanswerable` (did you mean \
+             `unanswerable`?)",
+        ],
+    );
+    checks("true", &["5:10: true or false does not belong here; expected `unanswerable`"]);
 }
 
 #[test]

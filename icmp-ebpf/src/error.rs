@@ -1,0 +1,143 @@
+//! Errors: who can send and be sent one, and what they quote. Nothing else pays for this stage.
+
+use crate::{
+    frame::{Buffer, XdpFrame},
+    local,
+    skb::SkbFrame,
+};
+use aya_ebpf::{
+    bindings::{__sk_buff, xdp_md},
+    programs::{TcContext, XdpContext},
+};
+use icmp_common::{
+    abi::{destination, family, origin},
+    answerable::{Original, unanswerable},
+    parse::{Frame, Packet},
+    verdict::Reason,
+    wire::{ipv6::Address, quote},
+};
+
+/// The furthest that an error may begin whose quote is read, so that what is behind the quoted
+/// extension headers lies below 2^16. Only 16 KiB of extension headers lead beyond it, which no
+/// linear area holds.
+const MAX_OFFSET: u32 = 0x3fff;
+
+/// An error, as far as this stage looks at it.
+#[repr(C)]
+pub struct Error {
+    source: Address,
+    destination: Address,
+    offset: u32,
+    length: u32,
+    family: u32,
+    ty: u32,
+    code: u32,
+    pad: u32,
+}
+
+/// Finds the faults of an error that only this machine, or the quote, tells.
+#[inline(always)]
+pub fn judge<F: Buffer>(frame: &F, packet: &mut Packet) {
+    if !packet.is_error {
+        return;
+    }
+    let error = Error {
+        source: packet.source,
+        destination: packet.destination,
+        offset: packet.offset,
+        length: packet.length,
+        family: packet.family.into(),
+        ty: packet.ty.into(),
+        code: packet.code.into(),
+        pad: 0,
+    };
+    let found = frame.judge(&error);
+    packet.faults |= found as u32;
+    packet.transit_faults |= (found >> 32) as u32;
+}
+
+/// The faults of an error: in the lower half those that hold, in the upper half those that hold in
+/// transit where its rule asks for them. A global function, which the verifier looks at once: as
+/// part of the pipeline, its ways are multiplied by the pipeline's.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, error: *const Error) -> u64 {
+    // SAFETY: the only caller hands over a reference, and the verifier checks the size that BTF
+    // says. It also wants to see that it isn't null.
+    let Some(error) = (unsafe { error.as_ref() }) else { return 0 };
+    let ctx = XdpContext::new(ctx);
+    let frame = XdpFrame::linear(&ctx);
+    let is_transit = |error: &Error| {
+        local::destination(error.family as u8, error.destination) != destination::LOCAL
+    };
+    if error.family == u32::from(family::ICMPV6) {
+        checks(is_unanswerable(&frame, error, family::ICMPV6, false), || is_transit(error))
+    } else {
+        let to_broadcast = local::is_broadcast(error.destination);
+        let unanswerable = is_unanswerable(&frame, error, family::ICMPV4, to_broadcast);
+        u64::from(addresses(error, to_broadcast)) | checks(unanswerable, || is_transit(error))
+    }
+}
+
+/// The same of what is sent: what this machine generates is held to it (G1), what it forwards where
+/// the rule asks for that.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_skb_error(skb: *mut __sk_buff, error: *const Error) -> u64 {
+    // SAFETY: as above.
+    let Some(error) = (unsafe { error.as_ref() }) else { return 0 };
+    let ctx = TcContext::new(skb);
+    let frame = SkbFrame::linear(&ctx);
+    let unanswerable = if error.family == u32::from(family::ICMPV6) {
+        is_unanswerable(&frame, error, family::ICMPV6, false)
+    } else {
+        let to_broadcast = local::is_broadcast(error.destination);
+        is_unanswerable(&frame, error, family::ICMPV4, to_broadcast)
+    };
+    checks(unanswerable, || frame.origin() == origin::FORWARDED)
+}
+
+/// V1: an error from or to an address that the routing tables call a broadcast.
+#[inline(always)]
+fn addresses(error: &Error, to_broadcast: bool) -> u32 {
+    let mut faults = 0;
+    if local::is_broadcast(error.source) {
+        faults |= Reason::ERROR_SOURCE.bit();
+    }
+    if to_broadcast {
+        faults |= Reason::ERROR_DESTINATION.bit();
+    }
+    faults
+}
+
+/// V2: whether it quotes a packet that no error may answer. A quote that can't be read says nothing
+/// (W6).
+#[inline(always)]
+fn is_unanswerable<F: Frame>(frame: &F, error: &Error, family: u8, to_broadcast: bool) -> bool {
+    if error.offset > MAX_OFFSET {
+        return false;
+    }
+    let Some(quote) = quote::read(frame, family, error.offset, error.length) else { return false };
+    let mut original = Original::of_quote(family, &quote);
+    if family == family::ICMPV4 {
+        original.to_broadcast = local::is_broadcast(quote.destination);
+        // An error goes to whom it quotes as the source: mostly there is nothing to look up again.
+        original.from_broadcast = if quote.source == error.destination {
+            to_broadcast
+        } else {
+            local::is_broadcast(quote.source)
+        };
+    }
+    unanswerable(&original, error.ty as u8, error.code as u8)
+}
+
+/// The place of a fault of rows V2 to V8: they hold for what is addressed to this machine, in
+/// transit only where the rule asks for them.
+#[inline(always)]
+fn checks(is_unanswerable: bool, is_transit: impl FnOnce() -> bool) -> u64 {
+    if !is_unanswerable {
+        return 0;
+    }
+    let fault = u64::from(Reason::UNANSWERABLE.bit());
+    if is_transit() { fault << 32 } else { fault }
+}
