@@ -9,6 +9,7 @@
 //! looked it up sees that policy to its end.
 
 use crate::cells::CellSet;
+use crate::penalty::Penalty;
 use crate::verdict::OUTCOMES;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -395,8 +396,8 @@ pub struct Rule {
     pub totals: [TotalLimit; LIMITS_OF_A_KIND],
     /// Its limits by key.
     pub keyed: [KeyedLimit; LIMITS_OF_A_KIND],
-    /// Zero.
-    pub spare: u64,
+    /// When it boxes a source.
+    pub penalty: Penalty,
 }
 
 /// A token bucket that all CPUs share, alone on its cache line.
@@ -751,6 +752,17 @@ pub mod name {
     pub const ON_LINK: &str = "ON_LINK";
     /// Addresses of this machine.
     pub const LOCAL: &str = "LOCAL";
+    /// Sources that are boxed or suspected: [`crate::penalty::SourceKey`] to
+    /// [`crate::penalty::Source`].
+    pub const PENALTY_BOX: &str = "PENALTY_BOX";
+    /// A [`crate::penalty::Stats`].
+    pub const PENALTY_STATS: &str = "PENALTY_STATS";
+    /// Hardware addresses of neighbours, by [`crate::penalty::NeighbourKey`].
+    pub const NEIGHBOURS: &str = "NEIGHBOURS";
+    /// Prefixes to [`crate::penalty::Route`].
+    pub const ROUTES: &str = "ROUTES";
+    /// Words by [`crate::penalty::mirror`].
+    pub const MIRROR: &str = "MIRROR";
     /// What each class stands for.
     pub const CLASS_KEYS: &str = "CLASS_KEYS";
     /// Interfaces by their stable index.
@@ -758,7 +770,7 @@ pub mod name {
     /// A [`super::PolicyInfo`].
     pub const POLICY_INFO: &str = "POLICY_INFO";
     /// Maps that all interfaces of an instance share.
-    pub const SHARED: [&str; 13] = [
+    pub const SHARED: [&str; 18] = [
         POLICY,
         ZONES_V4,
         ZONES_V6,
@@ -769,6 +781,11 @@ pub mod name {
         CELL_STATS,
         ON_LINK,
         LOCAL,
+        PENALTY_BOX,
+        PENALTY_STATS,
+        NEIGHBOURS,
+        ROUTES,
+        MIRROR,
         CLASS_KEYS,
         IFACES,
         POLICY_INFO,

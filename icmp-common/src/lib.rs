@@ -13,6 +13,7 @@ pub mod cells;
 pub mod classify;
 pub mod cursor;
 pub mod parse;
+pub mod penalty;
 pub mod validate;
 pub mod verdict;
 pub mod wire;

@@ -124,6 +124,7 @@ reasons! {
     INTERNAL_ERROR = 39, "internal-error", Pass, "-", "A map operation failed that cannot fail; the packet is passed and counted. Please report it.";
     NOT_RUNNABLE = 40, "not-runnable", Pass, "O5", "Only in explain: this frame could not be run, so no verdict is known.";
     RESERVE_EXCEEDED = 41, "reserve-exceeded", Drop, "L2", "A reserve that no other class draws from is spent.";
+    PENALTY_BOX = 44, "penalty-box", Drop, "L3", "Its source kept exceeding the rule's limit, and is dropped for a time.";
 }
 
 impl Reason {

@@ -60,14 +60,14 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
             faults & ENFORCEABLE[F::HOOK as usize] & !policy.checks_observe
         };
         if enforced != 0 {
-            return (Outcome::new(first(enforced), Mode::Enforce), trace);
+            return (Outcome::new(Reason::first(enforced), Mode::Enforce), trace);
         }
     }
 
     // A packet that couldn't be read as far as its type, for a fault that isn't enforced: there is
     // nothing for a rule to match, and the fault is what there is to tell.
     if !packet.has_type && packet.fragment != fragment::LATER {
-        return (Outcome::new(first(packet.faults), Mode::Observe), trace);
+        return (Outcome::new(Reason::first(packet.faults), Mode::Observe), trace);
     }
 
     let Some(number) = rule_number(frame, policy, packet, entry) else {
@@ -86,7 +86,7 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
         faults |= asked & !policy.checks_off;
         let enforced = if observing { 0 } else { faults & asked & !policy.checks_observe };
         if enforced != 0 {
-            return (Outcome::new(first(enforced), Mode::Enforce), trace);
+            return (Outcome::new(Reason::first(enforced), Mode::Enforce), trace);
         }
     }
 
@@ -95,16 +95,9 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
     // A fault that is only observed doesn't exempt the packet from its rule, but where the rule
     // lets it pass, the fault is what there is to tell.
     if faults != 0 && matches!(outcome.verdict(), Verdict::Pass) {
-        return (Outcome::new(first(faults), Mode::Observe), trace);
+        return (Outcome::new(Reason::first(faults), Mode::Observe), trace);
     }
     (outcome, trace)
-}
-
-/// The first fault of a set. Opaque: the compiler knows its range, takes away the mask of the
-/// counter's index, and the verifier misses it (`unbounded memory access`).
-#[inline(always)]
-fn first(faults: u32) -> Reason {
-    Reason(black_box(Reason::first(faults).0))
 }
 
 /// What the packet's type and code are to the policy.

@@ -1,7 +1,7 @@
 //! A frame as XDP hands it over: a linear area that is read through pointers, and, for jumbo
 //! frames on drivers with multi-buffer support, fragments behind it that only a helper reaches.
 
-use crate::{error, maps::SCRATCH as SCRATCH_MAP};
+use crate::{error, limit::Subject, maps::SCRATCH as SCRATCH_MAP, penalty::icmpgate_offence};
 use aya_ebpf::{
     bindings::xdp_md,
     helpers::{bpf_csum_diff, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use core::hint::black_box;
 use icmp_common::{
-    abi::{hook, origin},
+    abi::{Rule, hook, origin},
     cursor::Cursor,
     parse::Frame,
     wire::{
@@ -44,6 +44,9 @@ pub trait Buffer: Frame {
     fn origin(&self) -> u8;
     /// The faults of an error: see [`error::icmpgate_error`].
     fn judge(&self, error: &error::Error) -> u64;
+    /// Looks at a packet that exceeded its rule's limit by source, where the rule has a penalty: see
+    /// [`crate::penalty`].
+    fn offence(&self, rule: &Rule, subject: &Subject);
 }
 
 /// The frame of one run of the program.
@@ -92,6 +95,11 @@ impl Buffer for XdpFrame<'_> {
     #[inline(always)]
     fn judge(&self, error: &error::Error) -> u64 {
         error::icmpgate_error(self.ctx.ctx, error)
+    }
+
+    #[inline(always)]
+    fn offence(&self, rule: &Rule, subject: &Subject) {
+        icmpgate_offence(self.ctx.ctx, rule, subject);
     }
 }
 

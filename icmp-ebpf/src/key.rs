@@ -44,19 +44,38 @@ pub fn of(subject: &Subject, limit: &KeyedLimit) -> Key {
 
 #[inline(always)]
 fn by_address(address: Address, family: u32, limit: &KeyedLimit) -> Key {
-    let words = address.words();
-    if words[0] == HARDWARE {
-        return words;
+    if is_hardware(address) {
+        return address.words();
     }
+    cut(address, family, bits(address, family, limit))
+}
+
+/// Whether what stands for a source is its hardware.
+#[inline(always)]
+pub fn is_hardware(address: Address) -> bool {
+    address.words()[0] == HARDWARE
+}
+
+/// How many bits of an address make its key.
+#[inline(always)]
+pub fn bits(address: Address, family: u32, limit: &KeyedLimit) -> u8 {
     if family != u32::from(family::ICMPV6) {
-        return [0, u64::from(address.v4() & prefix::mask_v4(limit.prefix_v4)) | 0xffff << 32];
+        return limit.prefix_v4;
     }
-    let bits = match limit.prefix_v6 {
+    match limit.prefix_v6 {
         PREFIX_AUTO if icmpgate_is_on_link(address.0[0], address.0[1]) == 0 => 64,
         PREFIX_AUTO => 128,
         bits => bits,
-    };
-    let mask = prefix::mask_v6(bits);
+    }
+}
+
+/// An address cut to so many bits.
+#[inline(always)]
+pub fn cut(address: Address, family: u32, bits: u8) -> Key {
+    if family != u32::from(family::ICMPV6) {
+        return [0, u64::from(address.v4() & prefix::mask_v4(bits)) | 0xffff << 32];
+    }
+    let (words, mask) = (address.words(), prefix::mask_v6(bits));
     [words[0] & mask[0], words[1] & mask[1]]
 }
 

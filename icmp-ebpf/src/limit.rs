@@ -21,10 +21,11 @@ use crate::{
     frame::Buffer,
     key, local,
     maps::{BUCKETS, LIMIT_COUNTERS},
+    penalty,
 };
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use icmp_common::{
-    abi::{KeyedLimit, PolicyTable, Rule, TotalLimit, limit_flag},
+    abi::{KeyedLimit, PolicyTable, Rule, TotalLimit, limit_flag, limit_key},
     bucket::{UNITS_PER_S, has, octets_cost, randomised, spent},
     parse::Packet,
     verdict::Reason,
@@ -52,11 +53,18 @@ pub struct Subject {
     pub cell_mask: u32,
     /// Its family.
     pub family: u32,
+    /// The hardware address that the frame is from, as a number; 0 where the rule doesn't ask, or
+    /// the frame has a VLAN tag.
+    pub hardware: u64,
 }
+
+/// Beside the reason that [`icmpgate_limits`] gives: it was a limit by source that refused.
+const BY_SOURCE: u32 = 1 << 8;
 
 /// Asks the limits of a rule; where all admit the packet, all are charged.
 #[inline(always)]
 pub fn admit<F: Buffer>(frame: &F, packet: &Packet, policy: &PolicyTable, rule: &Rule) -> Reason {
+    let penalised = rule.penalty.after != 0;
     let subject = Subject {
         source: key::source(frame, packet),
         destination: packet.destination,
@@ -64,13 +72,21 @@ pub fn admit<F: Buffer>(frame: &F, packet: &Packet, policy: &PolicyTable, rule: 
         secret: policy.secret,
         cell_mask: policy.cell_mask,
         family: packet.family.into(),
+        hardware: if penalised { penalty::hardware(frame) } else { 0 },
     };
-    Reason(icmpgate_limits(rule, &subject) as u8)
+    if penalised && penalty::icmpgate_is_boxed(rule, &subject) != 0 {
+        return Reason::PENALTY_BOX;
+    }
+    let found = icmpgate_limits(rule, &subject);
+    if penalised && found & BY_SOURCE != 0 {
+        frame.offence(rule, &subject);
+    }
+    Reason(found as u8)
 }
 
-/// Asks the limits of a rule about a packet; the result is a [`Reason`]. A global function, which
-/// the verifier looks at once: as part of the pipeline, all its ways are walked again in every state
-/// that reaches it (`BPF program is too large`).
+/// Asks the limits of a rule about a packet; the result is a [`Reason`], and [`BY_SOURCE`]. A global
+/// function, which the verifier looks at once: as part of the pipeline, all its ways are walked again
+/// in every state that reaches it (`BPF program is too large`).
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn icmpgate_limits(rule: *const Rule, subject: *const Subject) -> u32 {
@@ -80,7 +96,8 @@ pub extern "C" fn icmpgate_limits(rule: *const Rule, subject: *const Subject) ->
     else {
         return Reason::INTERNAL_ERROR.0.into();
     };
-    ask(rule, subject).0.into()
+    let (reason, by_source) = ask(rule, subject);
+    u32::from(reason.0) | if by_source { BY_SOURCE } else { 0 }
 }
 
 /// What a total has left for whom, as step 1 finds it.
@@ -92,8 +109,9 @@ struct Room {
     plenty: bool,
 }
 
+/// The reason, and whether it is that of a limit by source.
 #[inline(always)]
-fn ask(rule: &Rule, subject: &Subject) -> Reason {
+fn ask(rule: &Rule, subject: &Subject) -> (Reason, bool) {
     let mut clock = Clock::new();
     let mut room = Room { strangers: true, plenty: true };
     for total in &rule.totals {
@@ -101,7 +119,7 @@ fn ask(rule: &Rule, subject: &Subject) -> Reason {
             break;
         }
         let Some(left) = peek(subject, total, &mut clock) else {
-            return refuse(total.limit, total.flags);
+            return (refuse(total.limit, total.flags), false);
         };
         room.strangers &= left.strangers;
         room.plenty &= left.plenty;
@@ -117,7 +135,10 @@ fn ask(rule: &Rule, subject: &Subject) -> Reason {
         match charge_key(subject, keyed, &mut clock, room) {
             Charged::Yes => {}
             Charged::YesEstablished => established = true,
-            _ => return refuse(keyed.limit, keyed.flags),
+            _ => {
+                let by_source = keyed.key == limit_key::SOURCE;
+                return (refuse(keyed.limit, keyed.flags), by_source);
+            }
         }
         count(keyed.limit, 1, 0);
     }
@@ -126,11 +147,11 @@ fn ask(rule: &Rule, subject: &Subject) -> Reason {
             break;
         }
         if !charge(subject, total, &mut clock, established) {
-            return refuse(total.limit, total.flags);
+            return (refuse(total.limit, total.flags), false);
         }
         count(total.limit, 1, 0);
     }
-    Reason::WITHIN_LIMIT
+    (Reason::WITHIN_LIMIT, false)
 }
 
 #[inline(always)]

@@ -12,8 +12,9 @@ use icmp_common::{
 #[repr(C, align(8))]
 struct Key([u8; 16]);
 
+/// One of [`local`], or 0 for an address of which nothing is known.
 #[inline(always)]
-fn kind(address: Address) -> u32 {
+pub fn kind(address: Address) -> u32 {
     let key = Key(address.octets());
     // SAFETY: the loader replaces values as a whole, and a u32 is read at once.
     unsafe { LOCAL.get(key.0) }.copied().unwrap_or(0)

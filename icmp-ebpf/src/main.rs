@@ -24,6 +24,7 @@ mod key;
 mod limit;
 mod local;
 mod maps;
+mod penalty;
 mod skb;
 
 use aya_ebpf::{

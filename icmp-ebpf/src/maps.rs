@@ -5,7 +5,7 @@ use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray, ProgramArray},
     macros::btf_map,
 };
-use icmp_common::{abi, cells::CellSet};
+use icmp_common::{abi, cells::CellSet, penalty};
 
 /// The policy in force: one slot, and in it a table for each hook.
 #[btf_map]
@@ -64,6 +64,28 @@ pub static ON_LINK: Array<abi::OnLink, 1> = Array::new();
 /// Addresses of this machine, IPv4 in mapped form: see [`abi::local`].
 #[btf_map]
 pub static LOCAL: HashMap<[u8; 16], u32, { abi::LOCAL_ADDRESSES }> = HashMap::new();
+
+/// Sources that are boxed or suspected. Not LRU: a flood of suspects mustn't let out who is in.
+#[btf_map]
+pub static PENALTY_BOX: HashMap<penalty::SourceKey, penalty::Source, { penalty::SOURCES }> =
+    HashMap::new();
+
+/// What became of offences.
+#[btf_map]
+pub static PENALTY_STATS: PerCpuArray<penalty::Stats, 1> = PerCpuArray::new();
+
+/// Hardware addresses of neighbours. The loader's alone.
+#[btf_map]
+pub static NEIGHBOURS: HashMap<penalty::NeighbourKey, u64, { penalty::NEIGHBOURS }> =
+    HashMap::new();
+
+/// Where this machine's packets to a prefix go, IPv4 in mapped form. The loader's alone.
+#[btf_map]
+pub static ROUTES: LpmTrie<[u8; 16], penalty::Route, { penalty::ROUTES }> = LpmTrie::new();
+
+/// Words by [`penalty::mirror`]. The loader's alone.
+#[btf_map]
+pub static MIRROR: Array<u64, { penalty::mirror::WORDS }> = Array::new();
 
 /// What each class stands for. The loader's alone.
 #[btf_map]

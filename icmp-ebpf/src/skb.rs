@@ -1,9 +1,9 @@
 //! A frame as the classifier has it: a socket buffer, of which the beginning lies in its linear area.
 
-use crate::{error, frame::Buffer};
+use crate::{error, frame::Buffer, limit::Subject};
 use aya_ebpf::{bindings::__sk_buff, helpers::bpf_skb_pull_data, programs::TcContext};
 use icmp_common::{
-    abi::{hook, origin},
+    abi::{Rule, hook, origin},
     cursor::Cursor,
     parse::{Frame, parse},
     wire::ipv6::{self, Chain, End},
@@ -80,6 +80,10 @@ impl Buffer for SkbFrame<'_> {
     fn judge(&self, error: &error::Error) -> u64 {
         error::icmpgate_skb_error(self.ctx.skb.skb, error)
     }
+
+    /// Whom this machine sends to isn't put into a box.
+    #[inline(always)]
+    fn offence(&self, _rule: &Rule, _subject: &Subject) {}
 }
 
 impl Frame for SkbFrame<'_> {

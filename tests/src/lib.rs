@@ -15,6 +15,7 @@ pub use daemon::{Daemon, Site};
 pub use frame::{Extension, Frame, Ipv4, Ipv6};
 pub use gate::{Gate, Seen, check};
 pub use message::Message;
+pub use netns::Namespace;
 
 /// Panics, with the command that helps, where this process isn't root.
 pub fn require_root() {

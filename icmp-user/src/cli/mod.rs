@@ -6,11 +6,13 @@
 
 mod apply;
 mod attach;
+mod boxed;
 mod check;
 mod completions;
 mod detach;
 mod explain;
 mod failure;
+mod neighbourhood;
 mod output;
 mod profiles;
 mod reasons;
@@ -186,6 +188,9 @@ mod tests {
             "profiles strict --policy p --json",
             "reasons --json",
             "status --json",
+            "status --boxed --json",
+            "status --release 2001:db8::7",
+            "status --release all --json",
             "stats --json",
             "stats --prometheus",
             "completions zsh",
@@ -200,8 +205,15 @@ mod tests {
 
     #[test]
     fn what_is_not_meant_so_is_wrong_usage() {
-        for line in ["run", "run --iface a --mode fast", "stats --json --prometheus", "apply", "x"]
-        {
+        for line in [
+            "run",
+            "run --iface a --mode fast",
+            "stats --json --prometheus",
+            "apply",
+            "x",
+            "status --release x",
+            "status --boxed --release all",
+        ] {
             let words = std::iter::once("icmpgate").chain(line.split(' '));
             let error = Cli::try_parse_from(words).unwrap_err();
             assert_eq!(error.exit_code(), i32::from(WRONG), "{line}");

@@ -1,11 +1,13 @@
 //! `run`: attaches, looks after what it attached, serves metrics, and detaches at the end.
 //!
 //! The program filters by itself: this process may die at any time, and what is pinned goes on
-//! without it. While it lives it keeps the addresses of the machine up to date, attaches again to
+//! without it. While it lives it keeps what is known of the machine's addresses and neighbours up to
+//! date, attaches again to
 //! interfaces that went away and came back, and follows those that get another name.
 
 use super::{
     DONE, FAILED, Global,
+    neighbourhood::Neighbourhood,
     output::say,
     start,
     watch::{Addresses, Interfaces},
@@ -68,6 +70,7 @@ async fn daemon(args: &Args, pins: PinDir) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::listen().context("listening to signals")?;
     // Before the addresses are read for the first time, so that no change is missed.
     let addresses = Addresses::watch(pins.clone())?;
+    let neighbourhood = Neighbourhood::watch(pins.clone())?;
     let start = start::Start::prepare(&args.start).await?;
     let listener = match args.metrics {
         Metrics::Off => None,
@@ -83,6 +86,7 @@ async fn daemon(args: &Args, pins: PinDir) -> anyhow::Result<ExitCode> {
         }
     };
     tokio::spawn(addresses.keep());
+    tokio::spawn(neighbourhood.keep());
     let mut interfaces = Interfaces::new(pins.clone(), &start.interfaces, start.mode);
     say(format_args!("ready: {}, {served}", summary(&attached)));
     interfaces.listen(attached.iter_mut().filter_map(|a| a.log.take()));

@@ -2,6 +2,7 @@
 
 use super::{
     DONE, Global,
+    boxed::{self, PenaltyBox, Release},
     output::{Out, columns},
 };
 use crate::{
@@ -22,6 +23,12 @@ pub struct Args {
     /// As JSON
     #[arg(long)]
     json: bool,
+    /// Only the penalty box: each source in it, and how long it stays
+    #[arg(long)]
+    boxed: bool,
+    /// Let a source out of the penalty box, or all
+    #[arg(long, value_name = "ADDRESS|all", conflicts_with = "boxed")]
+    release: Option<Release>,
 }
 
 #[derive(Serialize)]
@@ -30,6 +37,7 @@ struct Status {
     version: String,
     interfaces: Vec<Interface>,
     policy: Option<Policy>,
+    penalty_box: PenaltyBox,
     errors: Vec<String>,
 }
 
@@ -91,7 +99,19 @@ fn or_privilege(error: Error) -> Error {
 /// Shows it.
 pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCode> {
     let pins = global.pins();
+    if let Some(which) = args.release {
+        return boxed::release(which, &pins, args.json, out);
+    }
     let snapshot = read(&pins)?;
+    if args.boxed {
+        let penalty_box = PenaltyBox::of(&snapshot.penalty);
+        if args.json {
+            out.json(&penalty_box)?;
+        } else {
+            penalty_box.write(out)?;
+        }
+        return Ok(ExitCode::from(DONE));
+    }
     let status = Status::of(&pins, snapshot, &changes_of_name(&pins));
     if args.json {
         out.json(&status)?;
@@ -126,6 +146,7 @@ impl Status {
             pin_dir: pins.path().display().to_string(),
             version: snapshot.version.clone(),
             interfaces: interfaces.collect(),
+            penalty_box: PenaltyBox::of(&snapshot.penalty),
             policy: snapshot.policy.map(Policy::of),
             errors: snapshot.errors,
         }
@@ -170,6 +191,7 @@ impl Status {
                 )?;
             }
         }
+        self.penalty_box.write_summary(out)?;
         for error in &self.errors {
             writeln!(out, "not readable: {error}")?;
         }

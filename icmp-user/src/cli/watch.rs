@@ -286,7 +286,7 @@ fn seen(pins: &PinDir, interface: &str) -> Seen {
 }
 
 /// Does what takes its time apart from the thread that answers.
-async fn blocking<T: Send + 'static>(
+pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let joined = spawn_blocking(work).await;

@@ -132,9 +132,13 @@ fn network_of(route: &RouteMessage) -> Option<Ipv6Net> {
 /// # Errors
 /// Where the kernel can't be listened to.
 pub fn watch() -> Result<mpsc::Receiver<()>, Error> {
+    listen(&[MulticastGroup::Ipv4Route, MulticastGroup::Ipv6Route])
+}
+
+/// Says when something of these groups changed, likewise.
+pub(super) fn listen(groups: &[MulticastGroup]) -> Result<mpsc::Receiver<()>, Error> {
     let (connection, _, mut messages) =
-        new_multicast_connection(&[MulticastGroup::Ipv4Route, MulticastGroup::Ipv6Route])
-            .map_err(Error::io("listening to routing changes"))?;
+        new_multicast_connection(groups).map_err(Error::io("listening to routing changes"))?;
     tokio::spawn(connection);
     let (changed, receiver) = mpsc::channel(1);
     tokio::spawn(async move {

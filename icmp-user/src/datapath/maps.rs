@@ -1,7 +1,7 @@
 //! The shared maps of an instance, typed.
 
 use super::{
-    Error, LocalAddress, PinDir, Surroundings, cells,
+    Error, LocalAddress, PenaltyBox, PinDir, Surroundings, cells,
     object::{self, Constants, Place},
 };
 use crate::policy::{CheckedPolicy, CompileContext, Compiled};
@@ -51,6 +51,7 @@ pub struct Maps {
     cell_stats: PerCpuArray<MapData, Value<CellStats>>,
     on_link: Array<MapData, Value<OnLink>>,
     local: HashMap<MapData, [u8; 16], u32>,
+    penalty: PenaltyBox,
     class_keys: Array<MapData, Value<ClassKey>>,
     interfaces: Array<MapData, Value<abi::Interface>>,
     info: Array<MapData, Value<PolicyInfo>>,
@@ -101,6 +102,7 @@ impl Maps {
             cell_stats: map(name::CELL_STATS)?.try_into()?,
             on_link: map(name::ON_LINK)?.try_into()?,
             local: map(name::LOCAL)?.try_into()?,
+            penalty: PenaltyBox::from(&mut map)?,
             class_keys: map(name::CLASS_KEYS)?.try_into()?,
             interfaces: map(name::IFACES)?.try_into()?,
             info: map(name::POLICY_INFO)?.try_into()?,
@@ -267,6 +269,20 @@ impl Maps {
                 self.limits.set(i, Value(LimitInfo::new_zeroed()), 0)?;
             }
         }
+        let penalised: HashSet<u32> = compiled
+            .limits
+            .iter()
+            .filter(|l| {
+                compiled.hooks[usize::from(l.info.hook)].table.rules[usize::from(l.rule)]
+                    .penalty
+                    .after
+                    != 0
+            })
+            .map(|l| l.limit)
+            .collect();
+        self.penalty.want(!penalised.is_empty())?;
+        let kept = compiled.limits.iter().filter(|l| l.kept).map(|l| l.limit);
+        self.penalty.keep_limits(&kept.filter(|l| penalised.contains(l)).collect())?;
         compiled.info.generation = generation;
         compiled.info.schema = SCHEMA;
         compiled.info.applied_unix_s =
@@ -291,9 +307,14 @@ impl Maps {
                 passed: sum.passed + c.0.passed,
                 refused: sum.refused + c.0.refused,
             });
-            found.push(LimitEntry { info, bucket: self.buckets.get(&i, 0)?.0, count });
+            found.push(LimitEntry { index: i, info, bucket: self.buckets.get(&i, 0)?.0, count });
         }
         Ok(found)
+    }
+
+    /// The penalty box.
+    pub fn penalty(&mut self) -> &mut PenaltyBox {
+        &mut self.penalty
     }
 
     /// How many sets of cells there are.
@@ -389,6 +410,8 @@ impl Modes {
 /// A limit that is in use.
 #[derive(Clone, Copy, Debug)]
 pub struct LimitEntry {
+    /// Its index in the maps.
+    pub index: u32,
     /// What it says and whose it is.
     pub info: LimitInfo,
     /// Its bucket; of a limit by key, the one that keys without a cell share.
@@ -408,7 +431,7 @@ fn draw_secret() -> Result<u64, Error> {
     Ok(secret.max(1))
 }
 
-fn pinned(pins: &PinDir, name: &'static str) -> Result<Map, Error> {
+pub(super) fn pinned(pins: &PinDir, name: &'static str) -> Result<Map, Error> {
     MapData::from_pin(pins.map(name))
         .and_then(Map::from_map_data)
         .map_err(|error| Error::Unreadable { map: name, path: pins.path().to_owned(), error })

@@ -73,8 +73,14 @@ pub fn tick_units() -> u64 {
 /// The time by which buckets go, now: the kernel's monotonic clock, in the unit of buckets.
 #[must_use]
 pub fn bucket_time() -> u64 {
+    monotonic_ns().wrapping_mul(UNITS_PER_NS)
+}
+
+/// The kernel's monotonic clock, in nanoseconds.
+#[must_use]
+pub fn monotonic_ns() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap_or(TimeSpec::new(0, 0));
-    (now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64).wrapping_mul(UNITS_PER_NS)
+    now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
 }
 
 /// What the kernel's count of ticks showed at the start (INITIAL_JIFFIES, linux/jiffies.h): 300

@@ -59,6 +59,10 @@ metrics! {
     KEYS_USED = gauge "icmpgate_keys_used", "How many they hold now; of more than 262144 an estimate.";
     KEYS_TAKEN = counter "icmpgate_keys_taken_total", "How often a key took a place among them.";
     KEYS_FULL = counter "icmpgate_keys_full_packets_total", "Packets whose key found no place, and shared one bucket with others.";
+    PENALTY_SOURCES = gauge "icmpgate_penalty_box_sources", "Sources that are in the penalty box.";
+    PENALTY_BOXED = counter "icmpgate_penalty_box_boxed_total", "How often a source was put into the penalty box.";
+    PENALTY_REFUSED = counter "icmpgate_penalty_box_refused_packets_total", "Packets beyond a limit that were not held against their source, by the reason why.";
+    PENALTY_FULL = counter "icmpgate_penalty_box_full_packets_total", "Packets beyond a limit whose source found no room among those that are watched.";
     SCRAPE_ERRORS = gauge "icmpgate_scrape_errors", "Interfaces whose counters could not be read for this text.";
     BUILD_INFO = gauge "icmpgate_build_info", "The version of icmpgate that wrote this text.";
 }
@@ -113,6 +117,13 @@ pub fn render(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
     add(KEYS_USED, keys.used.map(|used| sample(KEYS_USED, &[], used)).into_iter().collect());
     add(KEYS_TAKEN, vec![sample(KEYS_TAKEN, &[], keys.taken)]);
     add(KEYS_FULL, vec![sample(KEYS_FULL, &[], keys.full)]);
+    let penalty = &snapshot.penalty;
+    add(PENALTY_SOURCES, vec![sample(PENALTY_SOURCES, &[], penalty.boxed.len() as u64)]);
+    add(PENALTY_BOXED, vec![sample(PENALTY_BOXED, &[], penalty.times)]);
+    let refused = penalty.refused.iter();
+    let refused = refused.map(|(why, n)| sample(PENALTY_REFUSED, &[("why", *why)], *n));
+    add(PENALTY_REFUSED, refused.collect());
+    add(PENALTY_FULL, vec![sample(PENALTY_FULL, &[], penalty.full)]);
     add(SCRAPE_ERRORS, vec![sample(SCRAPE_ERRORS, &[], snapshot.errors.len() as u64)]);
     add(BUILD_INFO, vec![sample(BUILD_INFO, &[("version", &snapshot.version)], 1)]);
     TextEncoder::new().encode_to_string(&families)

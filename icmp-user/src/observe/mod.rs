@@ -8,6 +8,6 @@ pub mod serve;
 mod snapshot;
 
 pub use snapshot::{
-    CounterLine, EgressLevel, Field, InterfaceState, KeysState, Level, LimitState, PolicyState,
-    Snapshot,
+    BoxedState, CounterLine, EgressLevel, Field, InterfaceState, KeysState, Level, LimitState,
+    PenaltyState, PolicyState, Snapshot,
 };

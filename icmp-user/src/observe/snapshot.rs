@@ -2,19 +2,22 @@
 //! turned into the words that metrics and commands use.
 
 use crate::datapath::{
-    CounterEntry, Counters, Error, LimitEntry, Maps, PinDir, attached_index, bucket_time, text,
+    BoxedSource, CounterEntry, Counters, Error, LimitEntry, Maps, PinDir, attached_index,
+    bucket_time, text,
 };
 use icmp_common::{
     abi::{
-        ClassKey, Counter, PolicyInfo, attach_mode, class_kind, egress_mode, family, hook,
-        limit_flag, limit_key,
+        ClassKey, Counter, Interface, PolicyInfo, attach_mode, class_kind, egress_mode, family,
+        hook, limit_flag, limit_key,
     },
     bucket::{OCTET_SHIFT, spent},
     cells::WAYS,
     classify::{code_name, type_name},
+    penalty::REFUSALS,
     verdict::{Mode, Reason, Verdict},
 };
-use std::fmt;
+use ipnet::IpNet;
+use std::{fmt, time::Duration};
 
 /// An instance at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct Snapshot {
     pub limits: Vec<LimitState>,
     /// The table of limits by key.
     pub keys: KeysState,
+    /// The penalty box.
+    pub penalty: PenaltyState,
     /// What could not be read, a line each.
     pub errors: Vec<String>,
 }
@@ -65,7 +70,7 @@ pub struct LimitState {
 
 impl LimitState {
     fn new(entry: &LimitEntry, now: u64) -> Self {
-        let LimitEntry { info, bucket, count } = entry;
+        let LimitEntry { info, bucket, count, .. } = entry;
         let spent = spent(bucket.tat, now, info.depth).min(info.depth);
         let octets = info.flags & limit_flag::OCTETS != 0;
         let cost = u128::from(info.cost.max(1)) >> if octets { OCTET_SHIFT } else { 0 };
@@ -98,6 +103,84 @@ pub struct KeysState {
     pub taken: u64,
     /// Packets whose key found no place, and shared one bucket with others.
     pub full: u64,
+}
+
+/// The penalty box.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PenaltyState {
+    /// Who is in it, by address.
+    pub boxed: Vec<BoxedState>,
+    /// Whether a rule of the policy in force has a penalty.
+    pub wanted: bool,
+    /// Whether somebody keeps up with the neighbours, without which nobody is boxed.
+    pub fresh: bool,
+    /// How often a source was put into it.
+    pub times: u64,
+    /// Packets beyond a limit that were not held against their source, by the reason why.
+    pub refused: Vec<(&'static str, u64)>,
+    /// Packets beyond a limit whose source found no room in the table.
+    pub full: u64,
+}
+
+/// A source in the penalty box.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoxedState {
+    /// Its address, or the prefix that its limit takes for one source.
+    pub source: IpNet,
+    /// The hardware address that its packets come from.
+    pub hardware: String,
+    /// The interface that they come in by.
+    pub interface: String,
+    /// The rule whose limit it kept exceeding.
+    pub rule: String,
+    /// How long it stays.
+    pub left: Duration,
+    /// How many of its packets the box dropped.
+    pub dropped: u64,
+}
+
+impl BoxedState {
+    /// A source of the map, with the words for its numbers: `interfaces` by stable index, `rules` by
+    /// the index of their limit.
+    #[must_use]
+    pub fn new(
+        source: &BoxedSource,
+        interfaces: &[(u32, String, Interface)],
+        rules: &[(u32, String)],
+    ) -> Self {
+        let interface = interfaces.iter().find(|(id, ..)| *id == u32::from(source.key.interface));
+        let rule = rules.iter().find(|(limit, _)| *limit == source.key.limit);
+        Self {
+            source: source.prefix(),
+            hardware: source.hardware(),
+            interface: interface.map_or_else(String::new, |(_, name, _)| name.clone()),
+            rule: rule.map_or_else(String::new, |(_, rule)| rule.clone()),
+            left: source.left,
+            dropped: source.dropped,
+        }
+    }
+}
+
+impl PenaltyState {
+    fn read(maps: &mut Maps, limits: &[LimitEntry]) -> Result<Self, Error> {
+        let interfaces = maps.interfaces()?;
+        let rules: Vec<(u32, String)> =
+            limits.iter().map(|l| (l.index, text(&l.info.rule))).collect();
+        let penalty = maps.penalty();
+        let stats = penalty.stats()?;
+        let boxed = penalty.boxed()?;
+        Ok(Self {
+            boxed: boxed.iter().map(|b| BoxedState::new(b, &interfaces, &rules)).collect(),
+            wanted: penalty.is_wanted()?,
+            fresh: penalty.is_fresh()?,
+            times: stats.boxed,
+            refused: REFUSALS
+                .iter()
+                .map(|(why, label)| (*label, stats.refused[*why as usize]))
+                .collect(),
+            full: stats.full,
+        })
+    }
 }
 
 /// The policy in force.
@@ -316,7 +399,7 @@ impl Snapshot {
     /// # Errors
     /// Where there is no instance, or its shared maps can't be read.
     pub fn read(pins: &PinDir) -> Result<Self, Error> {
-        let maps = Maps::open(pins)?;
+        let mut maps = Maps::open(pins)?;
         let policy = PolicyState::of(&maps.policy_info()?);
         let entries = maps.limits()?;
         let bucket_contention = entries.iter().map(|e| e.bucket.contended).sum();
@@ -331,6 +414,7 @@ impl Snapshot {
             taken: stats.taken,
             full: stats.full,
         };
+        let penalty = PenaltyState::read(&mut maps, &entries)?;
         let noted = maps.interfaces()?;
         let (mut counters, mut errors) = (Vec::new(), Vec::new());
         for name in pins.interfaces() {
@@ -360,7 +444,7 @@ impl Snapshot {
             })
             .collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(Self { version, policy, interfaces, bucket_contention, limits, keys, errors })
+        Ok(Self { version, policy, interfaces, bucket_contention, limits, keys, penalty, errors })
     }
 }
 
@@ -451,6 +535,21 @@ pub(super) mod tests {
                 limit("icmpv4/echo-request", "total", Some(4711)),
             ],
             keys: KeysState { capacity: 262_144, used: Some(9), taken: 12, full: 3 },
+            penalty: PenaltyState {
+                boxed: vec![BoxedState {
+                    source: "192.0.2.7/32".parse().unwrap(),
+                    hardware: "02:00:00:00:00:07".to_owned(),
+                    interface: "eth0".to_owned(),
+                    rule: "echo".to_owned(),
+                    left: Duration::from_secs(12),
+                    dropped: 345,
+                }],
+                wanted: true,
+                fresh: true,
+                times: 4,
+                refused: vec![("off-link", 6), ("hardware-address", 0)],
+                full: 2,
+            },
             errors: vec!["lan0: refused".to_owned()],
         }
     }

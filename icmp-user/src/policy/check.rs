@@ -4,6 +4,7 @@
 use super::document::{self, Document, WrittenRule, WrittenZone};
 use super::error::{Findings, nearest, one_of, quoted};
 use super::profile::Template;
+use super::reader::Span;
 use super::{CheckedPolicy, Checks, Layer, PolicyErrors, Profile, Zone, inert, precedence};
 use super::{profile, rule, source};
 use icmp_common::abi::{RULES, ZONE_PREFIXES};
@@ -64,6 +65,11 @@ pub(super) fn assemble(name: &str, template: Template, document: Document) -> Ch
                 zones.len() - 1
             })
         });
+        if let Some(penalty) = &mut rule.penalty {
+            // Resolving refused those that aren't there.
+            let place = |(name, _): &(String, _)| zones.iter().position(|z| z.name == *name);
+            penalty.exempt = written.exempt.iter().filter_map(place).collect();
+        }
         rules.push(rule);
     }
     CheckedPolicy {
@@ -149,6 +155,13 @@ fn check_names(rules: &[WrittenRule], findings: &mut Findings) {
 fn resolve_zones(document: &mut Document, findings: &mut Findings) {
     let zones = &document.zones;
     for written in &mut document.rules {
+        for (name, span) in &written.exempt {
+            // A name that profiles know is none of a profile here: who is exempt is to be said.
+            if !zones.iter().any(|z| z.name == *name) {
+                written.sound = false;
+                no_zone(zones, name, span, findings);
+            }
+        }
         let Some((name, span)) = &written.zone else { continue };
         if let Some(index) = zones.iter().position(|z| z.name == *name) {
             written.rule.pattern.zone = Some(index);
@@ -160,19 +173,24 @@ fn resolve_zones(document: &mut Document, findings: &mut Findings) {
             continue;
         }
         written.sound = false;
-        let message = format!("there is no zone {}", quoted(name));
-        let known = zones.iter().map(|z| z.name.as_str());
-        let mut expected = match zones.len() {
-            0 => format!("the zone to be defined: [zones], {name} = [\"192.0.2.0/24\"]"),
-            1..=10 => one_of(known.clone()),
-            _ => "the name of a zone under [zones]".to_owned(),
-        };
-        if let Some(meant) = nearest(name, known) {
-            expected.push_str(&format!(" (did you mean `{meant}`?)"));
-        }
-        let expected = if rule::is_name(name) { expected } else { rule::NAME.to_owned() };
-        findings.add(span.clone(), message, Some(expected));
+        no_zone(zones, name, span, findings);
     }
+}
+
+/// Notes a zone that isn't there.
+fn no_zone(zones: &[WrittenZone], name: &str, span: &Span, findings: &mut Findings) {
+    let message = format!("there is no zone {}", quoted(name));
+    let known = zones.iter().map(|z| z.name.as_str());
+    let mut expected = match zones.len() {
+        0 => format!("the zone to be defined: [zones], {name} = [\"192.0.2.0/24\"]"),
+        1..=10 => one_of(known.clone()),
+        _ => "the name of a zone under [zones]".to_owned(),
+    };
+    if let Some(meant) = nearest(name, known) {
+        expected.push_str(&format!(" (did you mean `{meant}`?)"));
+    }
+    let expected = if rule::is_name(name) { expected } else { rule::NAME.to_owned() };
+    findings.add(span.clone(), message, Some(expected));
 }
 
 /// Notes rules of one layer that overlap while neither is more specific.

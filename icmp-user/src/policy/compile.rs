@@ -4,7 +4,7 @@ use super::decide::{self, Decider, type_index};
 use super::limits::{Assigner, LimitUse};
 use super::registry;
 use super::zone::{self, ZoneSets};
-use super::{CheckMode, CheckedPolicy, Effect, Hook, Rule};
+use super::{CheckMode, CheckedPolicy, Effect, Hook, Key, Rule};
 use icmp_common::abi::Rule as TableRule;
 use icmp_common::abi::{
     CELL_SETS, CLASSES, ClassEntry, ClassKey, INTERFACES, LIMITS, PolicyInfo, PolicyTable,
@@ -14,6 +14,7 @@ use icmp_common::abi::{
 use icmp_common::bucket::MAX_DEPTH;
 use icmp_common::cells::WAYS;
 use icmp_common::classify::code_ignored;
+use icmp_common::penalty::{Penalty, flag};
 use icmp_common::verdict::{Mode, Reason};
 use ipnet::{Ipv4Net, Ipv6Net};
 use std::alloc::{Layout, handle_alloc_error};
@@ -209,7 +210,7 @@ impl CheckedPolicy {
         limits: &mut Vec<LimitUse>,
     ) -> Result<HookTable, CompileError> {
         let of_hook = |(_, rule): &(usize, &Rule)| rule.pattern.hook() == hook;
-        let (rule_indices, rules): (Vec<usize>, Vec<&Rule>) =
+        let (mut rule_indices, rules): (Vec<usize>, Vec<&Rule>) =
             self.rules.iter().enumerate().filter(of_hook).unzip();
         // One is kept for what no rule matches.
         if rules.len() >= RULES {
@@ -220,7 +221,10 @@ impl CheckedPolicy {
             .chain(named.present.iter().map(|name| Some((*name).to_owned())))
             .collect();
         // Where no rule of the hook names a zone, all are one.
-        let by_zone = rules.iter().any(|rule| rule.pattern.zone.is_some());
+        let by_zone = rules.iter().any(|rule| {
+            let exempts = rule.penalty.as_ref().is_some_and(|p| !p.exempt.is_empty());
+            rule.pattern.zone.is_some() || exempts
+        });
         let chains = if by_zone { zones.chains.clone() } else { vec![Vec::new()] };
         let mut decider = Decider::new(&rules, decide::dimensions(&rules, chains, interfaces))?;
 
@@ -241,6 +245,7 @@ impl CheckedPolicy {
         decider.write(&mut table.decisions);
         let mut rule_names: Vec<String> = rules.iter().map(|r| r.name.clone()).collect();
         limits.extend(write_rules(&mut table, &rules, hook, assigner)?);
+        write_exempt(&mut table, &rules, &decider, &mut rule_names, &mut rule_indices)?;
         write_default(&mut table, &mut rule_names);
 
         let (dimensions, rows) = decider.dimensions();
@@ -273,6 +278,12 @@ impl CheckedPolicy {
             if let Some(zone) = pattern.zone {
                 used[0][zone] |= pattern.covers_ipv4();
                 used[1][zone] |= pattern.covers_ipv6();
+            }
+        }
+        for rule in rules {
+            for zone in rule.penalty.iter().flat_map(|p| &p.exempt) {
+                used[0][*zone] |= rule.pattern.covers_ipv4();
+                used[1][*zone] |= rule.pattern.covers_ipv6();
             }
         }
         zone::compile(&self.zones, &used[0], &used[1])
@@ -399,10 +410,51 @@ fn write_rules(
             Effect::Limit(limits) => {
                 (slot.action, slot.reason) = (action::LIMIT, Reason::OVER_LIMIT.0);
                 uses.extend(assigner.assign(number, rule, limits, hook.index(), slot)?);
+                slot.penalty = rule.penalty.as_ref().map_or_else(Default::default, |penalty| {
+                    let keyed = limits.iter().filter(|l| l.key != Key::Total);
+                    Penalty {
+                        after: penalty.after,
+                        within_s: penalty.within_s,
+                        time_s: penalty.time_s,
+                        flags: if penalty.off_link { flag::OFF_LINK } else { 0 },
+                        keyed: keyed.take_while(|l| l.key != Key::Source).count() as u8,
+                    }
+                });
             }
         }
     }
     Ok(uses)
+}
+
+/// Gives a rule whose penalty exempts zones a twin without it, of the same limits, and the twin the
+/// places of the table where the source is of such a zone: the kernel has nothing to ask.
+fn write_exempt(
+    table: &mut PolicyTable,
+    rules: &[&Rule],
+    decider: &Decider<'_>,
+    names: &mut Vec<String>,
+    indices: &mut Vec<usize>,
+) -> Result<(), CompileError> {
+    for (number, rule) in rules.iter().enumerate() {
+        let Some(penalty) = rule.penalty.as_ref().filter(|p| !p.exempt.is_empty()) else {
+            continue;
+        };
+        let twin = names.len();
+        // One is kept for what no rule matches.
+        if twin >= RULES - 1 {
+            return Err(CompileError::Rules { found: twin + 1 });
+        }
+        table.rules[twin] = TableRule { penalty: Penalty::default(), ..table.rules[number] };
+        let exempt = |chain: &[usize]| chain.iter().any(|zone| penalty.exempt.contains(zone));
+        for place in decider.places(exempt) {
+            if table.decisions[place] == number as u16 {
+                table.decisions[place] = twin as u16;
+            }
+        }
+        names.push(rule.name.clone());
+        indices.push(indices[number]);
+    }
+    Ok(())
 }
 
 /// Gives what no rule matches a rule that passes. Every profile ends in rules that match all, so

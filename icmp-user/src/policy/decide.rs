@@ -194,6 +194,19 @@ impl<'r> Decider<'r> {
     }
 }
 
+impl Decider<'_> {
+    /// The places of the table, as [`Decider::write`] writes it, of the contexts whose zones are so.
+    pub fn places(&self, is: impl Fn(&[usize]) -> bool) -> impl Iterator<Item = usize> {
+        let (rows, interfaces) = (self.rows.len(), self.dimensions.interfaces.len());
+        (0..self.dimensions.contexts())
+            .filter(move |context| {
+                let chains = &self.dimensions.chains;
+                is(&chains[context / interfaces % chains.len()])
+            })
+            .flat_map(move |context| context * rows..(context + 1) * rows)
+    }
+}
+
 /// What a packet is, beside its message.
 #[derive(Debug)]
 struct Context<'c> {

@@ -16,7 +16,7 @@ const KEYS: &[&str] = &["profile", "mode", "checks", "limits", "zones", "rule"];
 /// The keys of a profile.
 const PROFILE_KEYS: &[&str] = &["description", "base", "mode", "checks", "rule"];
 /// The keys that a later version has.
-const LATER_KEYS: &[LaterKey] = &[("routers", "a list of routers"), ("penalty", "the penalty box")];
+const LATER_KEYS: &[LaterKey] = &[("routers", "a list of routers")];
 /// The checks that a rule can ask for (rows V2 to V8), which are faults too.
 pub(super) const RULE_CHECKS: &[Reason] = &[Reason::UNANSWERABLE];
 /// Those that a later version makes, and their rows.
@@ -68,6 +68,8 @@ pub(super) struct WrittenRule {
     pub name: Option<Span>,
     /// The name of its zone.
     pub zone: Option<(String, Span)>,
+    /// The names of the zones that are exempt from its penalty.
+    pub exempt: Vec<(String, Span)>,
     /// Whether nothing in it was wrong, so that it can be compared with others.
     pub sound: bool,
 }

@@ -8,8 +8,7 @@ use icmp_common::bucket::{Limit, LimitError, MAX_DEPTH, UNITS_PER_S, Unit, max_r
 const KEYS: &[&str] =
     &["rate", "burst", "every", "unit", "key", "prefix-v4", "prefix-v6", "reserve", "random"];
 /// The keys that a later version has.
-const LATER_KEYS: &[LaterKey] =
-    &[("beyond", "a choice of what happens beyond a limit"), ("penalty", "the penalty box")];
+const LATER_KEYS: &[LaterKey] = &[("beyond", "a choice of what happens beyond a limit")];
 /// How long a prefix of each family can be.
 const PREFIXES: [(&str, u8, &str); 2] = [
     ("prefix-v4", 32, "a whole number of bits, 0 to 32"),

@@ -23,6 +23,7 @@ mod limit;
 mod limits;
 mod message;
 mod model;
+mod penalty;
 mod precedence;
 mod profile;
 mod reader;
@@ -43,8 +44,8 @@ pub use error::{Place, PolicyError, PolicyErrors};
 pub use inert::{Inert, InertKind, note as inert_note};
 pub use limits::{LimitPlace, LimitUse};
 pub use model::{
-    Action, CheckMode, CheckedPolicy, Checks, Effect, Every, Hook, Key, Layer, Pattern, RateLimit,
-    Rule, UnknownFlow, Zone,
+    Action, CheckMode, CheckedPolicy, Checks, Effect, Every, Hook, Key, Layer, Pattern, Penalty,
+    RateLimit, Rule, UnknownFlow, Zone,
 };
 pub use profile::{Profile, profile};
 pub use source::MAX_FILE;

@@ -351,6 +351,21 @@ impl RateLimit {
     }
 }
 
+/// When a rule boxes a source that keeps exceeding its limit by source (row L3).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Penalty {
+    /// At which packet beyond the limit, from 1.
+    pub after: u32,
+    /// Within how many seconds of the first of them: 1 to 60.
+    pub within_s: u8,
+    /// For how many seconds: 1 to 60.
+    pub time_s: u8,
+    /// Whether sources behind a gateway are boxed, too.
+    pub off_link: bool,
+    /// The zones whose sources never are: indices of [`CheckedPolicy::zones`].
+    pub exempt: Vec<usize>,
+}
+
 /// What becomes of an error whose flow is unknown (row V4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UnknownFlow {
@@ -380,6 +395,8 @@ pub struct Rule {
     pub action: Action,
     /// Its limits, where the action is [`Action::Limit`].
     pub limits: Vec<RateLimit>,
+    /// When it boxes a source.
+    pub penalty: Option<Penalty>,
     /// Whether its verdict is carried out.
     pub mode: Mode,
     /// The checks (rows V2 to V8) that it wants made, by name.

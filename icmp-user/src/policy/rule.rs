@@ -4,7 +4,7 @@ use super::document::{LATER_CHECKS, MODES, RULE_CHECKS, WrittenRule};
 use super::error::{one_of, quoted};
 use super::limit::{self, LIMIT};
 use super::reader::{LaterKey, Reader, Span, Value};
-use super::{Action, Hook, Key, Layer, Pattern, RateLimit, Rule, UnknownFlow, message};
+use super::{Action, Hook, Key, Layer, Pattern, RateLimit, Rule, UnknownFlow, message, penalty};
 use icmp_common::abi::{LIMITS_OF_A_KIND, destination, fragment, origin};
 use icmp_common::verdict::Mode;
 use toml::de::DeTable;
@@ -24,6 +24,7 @@ const KEYS: &[&str] = &[
     "action",
     "limit",
     "limits",
+    "penalty",
     "mode",
     "checks",
     "source",
@@ -53,7 +54,6 @@ const PROFILE_KEYS: &[&str] = &[
 const LATER_KEYS: &[LaterKey] = &[
     ("unknown-flow", "checks of the flow that an error is about"),
     ("except", "exceptions"),
-    ("penalty", "the penalty box"),
     ("beyond", "a choice of what happens beyond a limit"),
 ];
 /// What a profile's rule can spare, once a version can tell.
@@ -93,6 +93,8 @@ pub(super) fn read(reader: &mut Reader, table: &DeTable<'_>, span: Span) -> Writ
     let (zone, pattern) = read_pattern(reader, table);
     let action = read_action(reader, table, &span);
     let limits = read_limits(reader, table, &span, action, pattern.family);
+    let penalty::Written { penalty, exempt } =
+        penalty::read(reader, table, &pattern, action, &limits);
     let mode = reader.get(table, "mode").and_then(|(_, v)| reader.choice(v, "mode", MODES));
     let source = reader
         .get(table, "source")
@@ -118,6 +120,7 @@ pub(super) fn read(reader: &mut Reader, table: &DeTable<'_>, span: Span) -> Writ
         pattern,
         action: action.unwrap_or(Action::Pass),
         limits,
+        penalty,
         mode: mode.unwrap_or(Mode::Enforce),
         checks,
         unknown_flow,
@@ -125,7 +128,7 @@ pub(super) fn read(reader: &mut Reader, table: &DeTable<'_>, span: Span) -> Writ
         source,
     };
     let sound = reader.findings.len() == before;
-    WrittenRule { rule, span, name: name_span, zone, sound }
+    WrittenRule { rule, span, name: name_span, zone, exempt, sound }
 }
 
 fn read_name(reader: &mut Reader, table: &DeTable<'_>, rule: &Span) -> (String, Option<Span>) {

@@ -3,8 +3,8 @@
 use super::compile::HookTable;
 use super::precedence::Rank;
 use super::{
-    CheckedPolicy, CompileContext, Effect, Hook, Key, Layer, RateLimit, Rule, UnknownFlow, Values,
-    ValuesItem,
+    CheckedPolicy, CompileContext, Effect, Hook, Key, Layer, Penalty, RateLimit, Rule, UnknownFlow,
+    Values, ValuesItem,
 };
 use icmp_common::abi::{destination, family, fragment, origin};
 use icmp_common::classify::{code_name, type_by_name, type_name};
@@ -33,6 +33,8 @@ pub struct TableLine {
     pub limit: Option<String>,
     /// The checks that it asks for in transit as well, and that this version makes.
     pub checks: Vec<&'static str>,
+    /// When it boxes a source.
+    pub penalty: Option<String>,
     /// `enforce` or `observe`, the policy's own mode included.
     pub mode: &'static str,
     /// The zone.
@@ -137,6 +139,7 @@ impl CheckedPolicy {
             reason,
             limit,
             checks: rule.checks_in_force().map(Reason::label).collect(),
+            penalty: rule.penalty.as_ref().map(|p| self.describe_penalty(p)),
             mode: if observed { Mode::Observe } else { Mode::Enforce }.label(),
             zone: pattern.zone.map(|z| self.zones[z].name.clone()),
             interface: pattern.interface.clone(),
@@ -154,6 +157,19 @@ impl CheckedPolicy {
             from,
             source: rule.source.clone(),
         }
+    }
+
+    fn describe_penalty(&self, penalty: &Penalty) -> String {
+        let Penalty { after, within_s, time_s, off_link, exempt } = penalty;
+        let mut text = format!("{time_s} s after {after} beyond the limit within {within_s} s");
+        if *off_link {
+            text.push_str(", off-link too");
+        }
+        if !exempt.is_empty() {
+            let zones: Vec<&str> = exempt.iter().map(|z| self.zones[*z].name.as_str()).collect();
+            text.push_str(&format!(", not for {}", zones.join(", ")));
+        }
+        text
     }
 }
 
@@ -330,6 +346,9 @@ fn cells(line: &TableLine) -> [String; 6] {
         (None, Some(reason)) if reason != "denied" => format!("{} ({reason})", line.action),
         _ => line.action.to_owned(),
     };
+    if let Some(penalty) = &line.penalty {
+        action.push_str(&format!("; penalty box for {penalty}"));
+    }
     if !line.checks.is_empty() {
         action.push_str(&format!(", checks {}", line.checks.join(", ")));
     }

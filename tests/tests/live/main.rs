@@ -6,6 +6,7 @@ mod egress;
 mod frames;
 mod life;
 mod limit;
+mod penalty;
 mod policy;
 mod quotes;
 

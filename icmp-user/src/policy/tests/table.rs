@@ -6,6 +6,7 @@ use icmp_common::abi::{
     class_kind, class_other, family, hook, limit_flag, limit_key, policy_flag, rule_flag,
 };
 use icmp_common::bucket::{UNITS_PER_NS, UNITS_PER_S};
+use icmp_common::penalty::{Penalty, flag};
 use icmp_common::verdict::{Mode, Reason};
 
 fn compile(text: &str) -> Compiled {
@@ -431,4 +432,44 @@ fn profiles_differ_where_they_say() {
     let observe = diff(&host, &profile(Profile::Observe));
     assert!(observe.iter().all(|d| d.after.as_ref().is_some_and(|l| l.mode == "observe")));
     assert_eq!(profile(Profile::Observe).mode, Mode::Observe);
+}
+
+#[test]
+fn a_penalty_is_of_its_rule_and_exempt_zones_have_the_rule_without_it() {
+    let text = "profile = \"host\"\n[zones]\nz = [\"10.0.0.0/8\"]\n[[rule]]\nname = \"echo\"\n\
+                type = \"echo-request\"\nfamily = \"icmpv4\"\naction = \"limit\"\nlimits = [{ rate = 9, \
+                burst = 9 }, { rate = 1, burst = 1, key = \"link\" }, { rate = 1, burst = 1, key = \
+                \"source\" }]\npenalty = { after = 7, time = \"30s\", off-link = true, exempt = \"z\" }\n";
+    let compiled = compile(text);
+    let rule_for = |zone: &[usize]| {
+        let set = compiled.zone_sets.iter().position(|z| z == zone).unwrap();
+        compiled.hook(Hook::Ingress).rule_for(0, family::ICMPV4, Some((8, 0)), 0, 0, set as u32)
+    };
+    let [boxing, exempt] = [&[][..], &[0]].map(rule_for);
+    assert_ne!(boxing, exempt);
+    for rule in [boxing, exempt].map(usize::from) {
+        assert_eq!(
+            (
+                compiled.hook(Hook::Ingress).rule_names[rule].as_str(),
+                compiled.hook(Hook::Ingress).rule_indices[rule]
+            ),
+            ("echo", 0)
+        );
+    }
+    let [boxing, exempt] =
+        [boxing, exempt].map(|rule| compiled.hook(Hook::Ingress).table.rules[usize::from(rule)]);
+    let penalty = Penalty { after: 7, within_s: 10, time_s: 30, flags: flag::OFF_LINK, keyed: 1 };
+    assert_eq!((boxing.penalty, exempt.penalty), (penalty, Penalty::default()));
+    assert_eq!(
+        (boxing.totals, boxing.keyed),
+        (exempt.totals, exempt.keyed),
+        "the limits are the same"
+    );
+    assert_eq!(boxing.keyed[1].key, limit_key::SOURCE);
+
+    let shown = render(&from_str("f", text).unwrap().table());
+    let penalty =
+        "; penalty box for 30 s after 7 beyond the limit within 10 s, off-link too, not for z";
+    let line = shown.lines().find(|l| l.contains(" echo ")).unwrap();
+    assert!(line.contains(penalty), "{line}");
 }

@@ -16,10 +16,6 @@ fn what_a_later_version_has_is_refused_as_such() {
     );
     rule("action = \"reply\"", "4:10: this version does not have the action `reply` (");
     rule("action = \"verify-redirect\"", "4:10: this version does not have the action `verify-red");
-    rule(
-        "action = \"limit\"\nlimit = { rate = 1, burst = 1, penalty = 60 }",
-        "5:32: this version does not have the penalty box yet; expected `rate`,",
-    );
     let drop = |line: &str, message: &str| rule(&format!("action = \"drop\"\n{line}"), message);
     for (check, row) in [
         ("quote", "V3"),
@@ -36,7 +32,6 @@ fn what_a_later_version_has_is_refused_as_such() {
     }
     drop("unknown-flow = \"drop\"", "5:1: this version does not have checks of the");
     drop("except = [\"gateway\"]", "5:1: this version does not have exceptions yet");
-    drop("penalty = 60", "5:1: this version does not have the penalty box yet");
     assert_mistakes(
         "profile = \"host\"\nrouters = [\"192.0.2.1\"]\n",
         &["2:1: this version does not have a list of routers yet; expected `profile`, `mode`, \

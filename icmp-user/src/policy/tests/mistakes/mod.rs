@@ -4,6 +4,7 @@ mod file;
 mod later;
 mod limit;
 mod message;
+mod penalty;
 mod rule;
 mod syntax;
 mod zone;

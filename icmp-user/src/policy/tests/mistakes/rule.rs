@@ -34,8 +34,8 @@ fn an_unknown_key_of_a_rule_gets_a_hint() {
     assert_rule(
         "name = \"a\"\ntpye = 8\naction = \"drop\"",
         "4:1: unknown key `tpye` of a rule; expected `name`, `family`, `type`, `code`, `zone`, \
-         `interface`, `destination`, `origin`, `fragment`, `hook`, `action`, `limit`, `limits`, `mode`, \
-         `checks` or `source` (did you mean `type`?)",
+         `interface`, `destination`, `origin`, `fragment`, `hook`, `action`, `limit`, `limits`, `penalty`, \
+         `mode`, `checks` or `source` (did you mean `type`?)",
     );
 }
 

@@ -2,6 +2,7 @@
 //! another path than it says is worse than none, so each case states its action, reason and rule.
 
 use icmp_common::verdict::Reason;
+use icmpgate::policy::Hook;
 use icmpgate_rig::frame::{
     self, CUSTOMER_TAG, ICMP, ICMPV6, IGMP, IPV4, IPV6, Link, SERVICE_TAG, TCP, UDP, V4, counting,
 };
@@ -20,18 +21,28 @@ pub(crate) enum Policy {
     Accept,
     /// A limit by source, so high that nothing is beyond it.
     Source,
+    /// The same of errors that are sent, by destination and in total.
+    Sent,
 }
 
 impl Policy {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Pass, Self::Drop, Self::Limited, Self::Accept, Self::Source];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Pass, Self::Drop, Self::Limited, Self::Accept, Self::Source, Self::Sent];
 
     /// As an operator would write it: his rules over the profile `host`.
     pub(crate) fn text(self) -> String {
+        if self == Self::Sent {
+            return format!(
+                "profile = \"host\"\n[[rule]]\nname = \"{SENT}\"\nhook = \"egress\"\n\
+                 family = \"icmpv4\"\ntype = 3\naction = \"limit\"\n\
+                 limits = [{{ rate = 1000000000, burst = 1000000000, key = \"destination\" }}, \
+                 {{ rate = 1000000000, burst = 1000000000 }}]\n"
+            );
+        }
         let echo = match self {
             Self::Pass => "action = \"limit\"\nlimit = { rate = 1000000000, burst = 1000000000 }",
             Self::Drop => "action = \"drop\"",
-            Self::Accept => "action = \"pass\"",
+            Self::Accept | Self::Sent => "action = \"pass\"",
             Self::Source => {
                 "action = \"limit\"\n\
                  limit = { rate = 1000000000, burst = 1000000000, key = \"source\" }"
@@ -58,6 +69,7 @@ impl Policy {
 const ECHO: &str = "bench-echo";
 const ECHO6: &str = "bench-echo6";
 const REPORT: &str = "bench-report";
+const SENT: &str = "bench-sent";
 
 /// A million, as the front counts.
 const MILLION: u32 = 1 << 20;
@@ -70,6 +82,8 @@ pub(crate) struct Case {
     pub(crate) frame: Vec<u8>,
     /// From how many sources it comes: where more than none, the bench's front writes them.
     pub(crate) sources: u32,
+    /// Where it is met.
+    pub(crate) hook: Hook,
     /// The policy it runs under.
     pub(crate) policy: Policy,
     /// The one reason it must have.
@@ -80,12 +94,23 @@ pub(crate) struct Case {
 
 /// Every case, in the order of the table.
 pub(crate) fn all() -> Vec<Case> {
-    use Policy::{Accept, Drop, Limited, Pass, Source};
-    let case =
-        |name, frame, policy, reason, rule| Case { name, frame, sources: 0, policy, reason, rule };
+    use Policy::{Accept, Drop, Limited, Pass, Sent, Source};
+    let case = |name, frame, policy, reason, rule| Case {
+        name,
+        frame,
+        sources: 0,
+        hook: Hook::Ingress,
+        policy,
+        reason,
+        rule,
+    };
     let mut bad = echo(98);
     bad[97] ^= 1;
     let within = Reason::WITHIN_LIMIT;
+    let sent = |name, frame, reason, rule| Case {
+        hook: Hook::Egress,
+        ..case(name, frame, Sent, reason, rule)
+    };
     let from = |sources, name, frame, rule| Case {
         sources,
         ..case(name, frame, Source, within, Some(rule))
@@ -109,6 +134,8 @@ pub(crate) fn all() -> Vec<Case> {
         from(MILLION, "source-limit-1m", echo(98), ECHO),
         from(1, "source-limit6-front-1", echo6(98), ECHO6),
         from(MILLION, "source-limit6-1m", echo6(98), ECHO6),
+        sent("egress-other", tcp_syn(), Reason::NOT_ICMP, None),
+        sent("egress-error", unreachable(), within, Some(SENT)),
     ]
 }
 
@@ -130,6 +157,13 @@ fn echo6(octets: usize) -> Vec<u8> {
     let body = counting(octets - ETHERNET - 40 - 8);
     let message = frame::icmpv6(FROM6, TO6, [128, 0], [0, 1, 0, 1], &body);
     LINK.frame(IPV6, &frame::v6(FROM6, TO6, ICMPV6, 64, &message))
+}
+
+/// A port unreachable as Linux sends it: it quotes a datagram of 8 octets.
+fn unreachable() -> Vec<u8> {
+    let quoted =
+        V4::new(TO, FROM, UDP).packet(&[0xc0, 0, 0, 53, 0, 16, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    LINK.frame(IPV4, &V4::new(FROM, TO, ICMP).packet(&frame::icmp(3, 3, [0; 4], &quoted)))
 }
 
 /// A SYN as Linux sends it, with its usual options: 74 octets.

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use cases::{Case, Policy};
 use clap::Parser;
 use icmp_common::{
-    abi::{RULE_NONE, Rule, limit_flag},
+    abi::{RULE_NONE, Rule, limit_flag, tc_action},
     verdict::{Outcome, Reason, Verdict},
 };
 use icmpgate::{
@@ -23,6 +23,8 @@ use icmpgate::{
 use measure::{RUNS, Spread, sample};
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
+/// What a classifier returns that lets a packet go on.
+const GOES_ON: u32 = tc_action::UNSPEC as u32;
 /// XDP actions (linux/bpf.h).
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
@@ -46,7 +48,7 @@ struct Args {
 struct Figures {
     name: &'static str,
     octets: usize,
-    drops: bool,
+    empty_program: &'static str,
     ours: Spread,
     empty: Spread,
     /// Ours less the empty program of the same round.
@@ -122,7 +124,20 @@ fn chosen(names: &[String]) -> Result<Vec<Case>> {
 }
 
 fn action_of(case: &Case) -> u32 {
-    if drops(case) { XDP_DROP } else { XDP_PASS }
+    match case.hook {
+        Hook::Egress => GOES_ON,
+        Hook::Ingress if drops(case) => XDP_DROP,
+        Hook::Ingress => XDP_PASS,
+    }
+}
+
+/// Our program at the case's hook, and the one that only returns the same.
+fn programs(case: &Case) -> (Program, Program) {
+    match case.hook {
+        Hook::Egress => (Program::Egress, Program::EmptyEgress),
+        Hook::Ingress if drops(case) => (Program::Ingress, Program::EmptyDrop),
+        Hook::Ingress => (Program::Ingress, Program::EmptyPass),
+    }
 }
 
 fn drops(case: &Case) -> bool {
@@ -135,7 +150,8 @@ fn verify(cases: &[Case]) -> Result<()> {
     let mut loaded = Loaded::all(true)?;
     for case in cases {
         let with = of(&mut loaded, case.policy)?;
-        let program = front(&mut with.instance, case, Program::Ingress)?;
+        let (ours, _) = programs(case);
+        let program = front(&mut with.instance, case, ours)?;
         // The first packet of a limit is within it.
         let mut run = with.instance.run(program, &case.frame, 1)?;
         if case.reason == Reason::OVER_LIMIT {
@@ -143,7 +159,7 @@ fn verify(cases: &[Case]) -> Result<()> {
         }
         let trace = with.instance.trace()?;
         let reason = Outcome(trace.outcome).reason();
-        let names = &with.compiled.hook(Hook::Ingress).rule_names;
+        let names = &with.compiled.hook(case.hook).rule_names;
         let rule = (trace.rule != RULE_NONE).then(|| names[usize::from(trace.rule)].as_str());
         ensure!(
             (run.action, reason, rule) == (action_of(case), case.reason, case.rule),
@@ -156,9 +172,7 @@ fn verify(cases: &[Case]) -> Result<()> {
             case.reason.label(),
             case.rule
         );
-        if let Some(rule) =
-            with.compiled.hook(Hook::Ingress).table.rules.get(usize::from(trace.rule))
-        {
+        if let Some(rule) = with.compiled.hook(case.hook).table.rules.get(usize::from(trace.rule)) {
             let limited = matches!(case.reason, Reason::WITHIN_LIMIT | Reason::OVER_LIMIT);
             ensure!(
                 !limited || reads_ticks(rule),
@@ -182,9 +196,9 @@ fn rounds(cases: &[Case], loaded: &mut [Loaded], rounds: u32) -> Result<Vec<Figu
     for round in 0..=rounds {
         for (case, pairs) in cases.iter().zip(&mut pairs) {
             let instance = &mut of(loaded, case.policy)?.instance;
-            let empty = if drops(case) { Program::EmptyDrop } else { Program::EmptyPass };
+            let (ours, empty) = programs(case);
             // Whoever goes second finds the processor as the first left it, so they take turns.
-            let order = [empty, Program::Ingress];
+            let order = [empty, ours];
             let order = if round % 2 == 0 { order } else { [order[1], order[0]] };
             let mut pair = [0.0; 2];
             for program in order {
@@ -196,7 +210,7 @@ fn rounds(cases: &[Case], loaded: &mut [Loaded], rounds: u32) -> Result<Vec<Figu
                     case.name,
                     sample.action
                 );
-                pair[usize::from(program == Program::Ingress)] = sample.ns;
+                pair[usize::from(program == ours)] = sample.ns;
             }
             if round > 0 {
                 pairs.push(pair);
@@ -206,7 +220,7 @@ fn rounds(cases: &[Case], loaded: &mut [Loaded], rounds: u32) -> Result<Vec<Figu
     let figures = cases.iter().zip(pairs).map(|(case, pairs)| Figures {
         name: case.name,
         octets: case.frame.len(),
-        drops: drops(case),
+        empty_program: programs(case).1.name(),
         ours: Spread::of(pairs.iter().map(|[_, ours]| *ours)),
         empty: Spread::of(pairs.iter().map(|[empty, _]| *empty)),
         above: Spread::of(pairs.iter().map(|[empty, ours]| ours - empty)),

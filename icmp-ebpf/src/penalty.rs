@@ -1,0 +1,359 @@
+//! The penalty box, in the kernel: `icmp_common::penalty` over a map, and whom it may be held against.
+//!
+//! A packet's source is whatever its sender wrote. So an offence counts only where this machine's own
+//! idea of the source agrees: its packets to that address leave by the interface that the frame came
+//! in by, and to the hardware address that the frame came from. Where the interface forwards, the
+//! kernel's routing and neighbour tables are asked; where it doesn't, they don't answer, and the
+//! mirror of them that the daemon keeps is.
+//!
+//! Only rules with a penalty come here, and only their offences beyond the first lookup.
+
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "by value, keys are copied on the stack once more: `combined stack size of 3 calls is 528`"
+)]
+
+use crate::{
+    atomic, key,
+    limit::Subject,
+    local,
+    maps::{INTERFACE_ID, MIRROR, NEIGHBOURS, PENALTY_BOX, PENALTY_STATS, ROUTES},
+};
+use aya_ebpf::{
+    bindings::{BPF_NOEXIST, bpf_fib_lookup as FibLookup, xdp_md},
+    helpers::{bpf_fib_lookup, bpf_ktime_get_ns},
+    maps::lpm_trie::Key,
+};
+use core::hint::black_box;
+use icmp_common::{
+    abi::{self, Rule, family},
+    parse::Frame,
+    penalty::{self, HOPS, NeighbourKey, Source, SourceKey, Step, end, flag, hop, mirror, refusal},
+    wire::ethernet,
+};
+
+/// `AF_INET` and `AF_INET6`.
+const AF_INET: u8 = 2;
+/// Likewise.
+const AF_INET6: u8 = 10;
+/// `EEXIST`.
+const EEXIST: i32 = 17;
+// Results of bpf_fib_lookup, linux/bpf.h.
+const FIB_SUCCESS: i64 = 0;
+const FIB_FWD_DISABLED: i64 = 5;
+const FIB_NO_NEIGH: i64 = 7;
+
+/// The hardware address that a frame is from, as a number; 0 where it has a VLAN tag, behind which
+/// are other neighbours than those of the interface.
+#[inline(always)]
+pub fn hardware<F: Frame + ?Sized>(frame: &F) -> u64 {
+    let Some([a, b, c, d, e, f, high, low]) = frame.cursor().skip(6).take::<[u8; 8]>() else {
+        return 0;
+    };
+    match u16::from_be_bytes([high, low]) {
+        ethernet::IPV4 | ethernet::IPV6 => penalty::hardware([a, b, c, d, e, f]),
+        _ => 0,
+    }
+}
+
+/// Whether a packet's source is in the box of its rule: 1, or 0. If so, it is counted there. A global
+/// function, which the verifier looks at once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_is_boxed(rule: *const Rule, subject: *const Subject) -> u32 {
+    // SAFETY: the only caller hands over references, and the verifier checks the sizes that BTF
+    // says. It also wants to see that they aren't null.
+    let (Some(rule), Some(subject)) = (unsafe { rule.as_ref() }, unsafe { subject.as_ref() })
+    else {
+        return 0;
+    };
+    let Some(key) = key_of(rule, subject) else { return 0 };
+    let Some(source) = PENALTY_BOX.get_ptr_mut(&key) else { return 0 };
+    // SAFETY: an element of the map, its words read one by one.
+    let until = unsafe { atomic::load(&raw const (*source).until) };
+    // A prefix of many hosts may have a gateway among them.
+    if until <= now() || local::kind(subject.source) != 0 {
+        return 0;
+    }
+    // SAFETY: as above.
+    unsafe { atomic::fetch_add_u64(&raw mut (*source).dropped, 1) };
+    1
+}
+
+/// What stands for the source of a packet in the box; `None` for what is never in it.
+#[inline(always)]
+fn key_of(rule: &Rule, subject: &Subject) -> Option<SourceKey> {
+    if subject.hardware == 0 || key::is_hardware(subject.source) {
+        return None;
+    }
+    let limit = if rule.penalty.keyed == 0 { &rule.keyed[0] } else { &rule.keyed[1] };
+    let bits = key::bits(subject.source, subject.family, limit);
+    Some(SourceKey {
+        address: key::cut(subject.source, subject.family, bits),
+        hardware: subject.hardware,
+        limit: limit.limit,
+        interface: INTERFACE_ID.load() as u16,
+        version: if is_v6(subject) { 6 } else { 4 },
+        bits,
+    })
+}
+
+#[inline(always)]
+fn is_v6(subject: &Subject) -> bool {
+    subject.family == u32::from(family::ICMPV6)
+}
+
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// Looks at an offence: a packet that its rule's limit by source refused. A global function, as
+/// above; so is what it asks, whose structures would be too much for one stack.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_offence(
+    ctx: *mut xdp_md,
+    rule: *const Rule,
+    subject: *const Subject,
+) -> u32 {
+    // SAFETY: as in `icmpgate_is_boxed`.
+    let (Some(rule), Some(subject)) = (unsafe { rule.as_ref() }, unsafe { subject.as_ref() })
+    else {
+        return 0;
+    };
+    let why = refusal(ctx, rule, subject);
+    if why == refusal::NONE {
+        hold(rule, subject);
+    } else if let Some(stats) = PENALTY_STATS.get_ptr_mut(0) {
+        // Opaque: the compiler knows its range from the function that gives it and takes away the
+        // mask, and the verifier misses it (`R0 unbounded memory access`).
+        let why = black_box(why) as usize & (refusal::COUNT - 1);
+        // SAFETY: this CPU's own element, and an index below its length.
+        unsafe { *(&raw mut (*stats).refused).cast::<u64>().add(why) += 1 };
+    }
+    0
+}
+
+/// Why an offence isn't held against its source, if so.
+#[inline(always)]
+fn refusal(ctx: *mut xdp_md, rule: &Rule, subject: &Subject) -> u32 {
+    if subject.hardware == 0 {
+        return refusal::VLAN;
+    }
+    if key::is_hardware(subject.source) {
+        return refusal::NO_ADDRESS;
+    }
+    match local::kind(subject.source) {
+        0 => {}
+        abi::local::GATEWAY => return refusal::GATEWAY,
+        _ => return refusal::OWN_ADDRESS,
+    }
+    // Without the daemon it isn't known either who the gateways are now.
+    if MIRROR.get(mirror::FRESH_UNTIL).copied().unwrap_or(0) <= now() {
+        return refusal::STALE;
+    }
+    // Linux doesn't look a link-local address up for a packet that it forwards.
+    if is_v6(subject) && subject.source.is_link_local() {
+        return neighbour(subject);
+    }
+    let off_link = u32::from(rule.penalty.flags & flag::OFF_LINK);
+    match icmpgate_ask_fib(ctx, subject, off_link) {
+        DOES_NOT_SAY => by_mirror(subject, off_link != 0),
+        why => why,
+    }
+}
+
+/// What [`icmpgate_ask_fib`] says where the interface doesn't forward: no [`refusal`].
+const DOES_NOT_SAY: u32 = u32::MAX;
+
+/// What the kernel's tables say of a source: a [`refusal`], or [`DOES_NOT_SAY`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_ask_fib(
+    ctx: *mut xdp_md,
+    subject: *const Subject,
+    off_link: u32,
+) -> u32 {
+    // SAFETY: as in `icmpgate_is_boxed`.
+    let Some(subject) = (unsafe { subject.as_ref() }) else { return DOES_NOT_SAY };
+    // SAFETY: all zeros is a valid question.
+    let mut ask: FibLookup = unsafe { core::mem::zeroed() };
+    // SAFETY: the context is the program's own.
+    let interface = unsafe { (*ctx).ingress_ifindex };
+    ask.ifindex = interface;
+    let (source, destination) = (subject.source, subject.destination);
+    ask.family = if is_v6(subject) { AF_INET6 } else { AF_INET };
+    // From the address that it was sent to, where rules of the routing look at that: a group is none.
+    let asker = if is_v6(subject) {
+        !destination.is_multicast() && !destination.is_link_local()
+    } else {
+        true
+    };
+    if is_v6(subject) {
+        ask.__bindgen_anon_4.ipv6_dst = words(source.0);
+        if asker {
+            ask.__bindgen_anon_3.ipv6_src = words(destination.0);
+        }
+    } else {
+        ask.__bindgen_anon_4.ipv4_dst = source.v4().to_be();
+        ask.__bindgen_anon_3.ipv4_src = destination.v4().to_be();
+    }
+    // SAFETY: the question is as long as is said.
+    let result =
+        unsafe { bpf_fib_lookup(ctx.cast(), &raw mut ask, size_of::<FibLookup>() as i32, 0) };
+    if result == FIB_FWD_DISABLED {
+        return DOES_NOT_SAY;
+    }
+    if !matches!(result, FIB_SUCCESS | FIB_NO_NEIGH) || ask.ifindex != interface {
+        return refusal::REVERSE_PATH;
+    }
+    // Where the next hop isn't the source itself, its address stands there now.
+    // SAFETY: every bit pattern is one of the unions' integers.
+    let same = unsafe {
+        if is_v6(subject) {
+            ask.family == AF_INET6 && same(ask.__bindgen_anon_4.ipv6_dst, words(source.0))
+        } else {
+            ask.family == AF_INET && ask.__bindgen_anon_4.ipv4_dst == source.v4().to_be()
+        }
+    };
+    if !same && off_link == 0 {
+        return refusal::OFF_LINK;
+    }
+    if result == FIB_NO_NEIGH {
+        return refusal::NEIGHBOUR_UNKNOWN;
+    }
+    if penalty::hardware(ask.dmac) != subject.hardware {
+        return refusal::HARDWARE_ADDRESS;
+    }
+    refusal::NONE
+}
+
+/// An address as the kernel's structure has it.
+#[inline(always)]
+fn words(address: [u64; 2]) -> [u32; 4] {
+    // SAFETY: 16 octets either way.
+    unsafe { core::mem::transmute(address) }
+}
+
+/// Without a call to `memcmp`, which isn't there.
+#[inline(always)]
+fn same(a: [u32; 4], b: [u32; 4]) -> bool {
+    a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3]
+}
+
+/// What the mirror of the kernel's tables says of a source: a [`refusal`].
+#[inline(always)]
+fn by_mirror(subject: &Subject, off_link: bool) -> u32 {
+    /// As in `decide`: the trie's key is packed.
+    #[repr(C, align(8))]
+    struct Aligned {
+        pad: u32,
+        key: Key<[u8; 16]>,
+    }
+    let key = Aligned { pad: 0, key: Key::new(128, subject.source.octets()) };
+    let Some(route) = ROUTES.get(&key.key) else { return refusal::REVERSE_PATH };
+    if route.version != if is_v6(subject) { 6 } else { 4 } {
+        return refusal::REVERSE_PATH;
+    }
+    let mut why = refusal::REVERSE_PATH;
+    for i in 0..HOPS {
+        let hop = &route.hops[i];
+        if hop.kind == hop::NONE {
+            break;
+        }
+        if hop.interface != INTERFACE_ID.load() {
+            continue;
+        }
+        if hop.kind == hop::DIRECT {
+            return neighbour(subject);
+        }
+        if !off_link {
+            return refusal::OFF_LINK;
+        }
+        if hop.hardware == subject.hardware {
+            return refusal::NONE;
+        }
+        why =
+            if hop.hardware == 0 { refusal::NEIGHBOUR_UNKNOWN } else { refusal::HARDWARE_ADDRESS };
+    }
+    why
+}
+
+/// Whether a frame is from the hardware that its source is known to have: a [`refusal`].
+#[inline(always)]
+fn neighbour(subject: &Subject) -> u32 {
+    let key = NeighbourKey { address: subject.source.0, interface: u64::from(INTERFACE_ID.load()) };
+    // SAFETY: the loader replaces values as a whole, and a u64 is read at once.
+    match unsafe { NEIGHBOURS.get(&key) } {
+        None => refusal::NEIGHBOUR_UNKNOWN,
+        Some(hardware) if *hardware == subject.hardware => refusal::NONE,
+        Some(_) => refusal::HARDWARE_ADDRESS,
+    }
+}
+
+/// Holds an offence against its source.
+#[inline(always)]
+fn hold(rule: &Rule, subject: &Subject) {
+    let Some(key) = key_of(rule, subject) else { return };
+    let (now, penalty) = (now(), &rule.penalty);
+    // Once more where another CPU comes first.
+    for _ in 0..2 {
+        if let Some(source) = PENALTY_BOX.get_ptr_mut(&key) {
+            return count(source, now, penalty);
+        }
+        let first = Source::first(now, penalty);
+        match PENALTY_BOX.insert(&key, &first, BPF_NOEXIST.into()) {
+            Ok(()) if first.until != 0 => return stat(1, 0),
+            Ok(()) => return,
+            Err(error) if error == -EEXIST => {}
+            Err(_) => return stat(0, 1),
+        }
+    }
+}
+
+/// Counts an offence of a source that is known. Of two CPUs that begin its new window at once, one
+/// does, and of those that see it reach the number, one boxes it.
+#[inline(always)]
+fn count(source: *mut Source, now: u64, penalty: &penalty::Penalty) {
+    // SAFETY: fields of an element of the map, read and written one by one.
+    unsafe {
+        let was = Source {
+            until: atomic::load(&raw const (*source).until),
+            since: atomic::load(&raw const (*source).since),
+            offences: 0,
+            dropped: 0,
+        };
+        let step = was.step(now, penalty);
+        if step == Step::Boxed {
+            return;
+        }
+        if step == Step::Restart
+            && atomic::compare_exchange(&raw mut (*source).since, was.since, now).is_ok()
+        {
+            (&raw mut (*source).offences).write_volatile(0);
+            (&raw mut (*source).until).write_volatile(0);
+        }
+        let offences = atomic::fetch_add_u64(&raw mut (*source).offences, 1) + 1;
+        if offences < u64::from(penalty.after) {
+            return;
+        }
+        let until = end(now, penalty);
+        if atomic::compare_exchange(&raw mut (*source).until, 0, until).is_ok() {
+            (&raw mut (*source).since).write_volatile(now);
+            (&raw mut (*source).dropped).write_volatile(0);
+            stat(1, 0);
+        }
+    }
+}
+
+#[inline(always)]
+fn stat(boxed: u64, full: u64) {
+    let Some(stats) = PENALTY_STATS.get_ptr_mut(0) else { return };
+    // SAFETY: this CPU's own element.
+    unsafe {
+        (*stats).boxed += boxed;
+        (*stats).full += full;
+    }
+}

@@ -1,0 +1,147 @@
+//! What a run keeps up with for the penalty box: the kernel's neighbours and routes, as the program
+//! asks them, and sources that have served their time.
+//!
+//! Only where the policy in force has a penalty. The program takes the mirror to be true for a few
+//! seconds after this last said so: where this process dies, hangs or can't read, nobody is boxed
+//! any more, and who is boxed leaves at their time.
+
+use super::{output::say, watch::blocking};
+use crate::datapath::{Error, Maps, PenaltyBox, PinDir, TooLarge, tables, watch_tables};
+use icmp_common::{
+    abi::attach_mode,
+    penalty::{NEIGHBOURS, ROUTES},
+};
+use std::time::{Duration, Instant};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, sleep},
+};
+
+/// How often the mirror is said to be true, and the box is swept.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long the mirror is taken to be true after it was last said to be.
+const LEASE: Duration = Duration::from_secs(3);
+/// How long changes are let gather before the tables are read again.
+const GATHER: Duration = Duration::from_millis(100);
+/// How old the mirror may become without a change that was heard of: messages can be lost.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+
+/// The mirror of those around this machine.
+pub struct Neighbourhood {
+    pins: PinDir,
+    changes: mpsc::Receiver<()>,
+    /// When the tables were last read and written.
+    read: Option<Instant>,
+    /// The last failure that was said, so that it is said once.
+    said: Option<String>,
+}
+
+/// Why the mirror isn't true.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Datapath(#[from] Error),
+    #[error(
+        "this machine has {} neighbours on the interfaces that are attached and {} routes, and there \
+         is room for {NEIGHBOURS} and {ROUTES}", .0.neighbours, .0.routes
+    )]
+    TooLarge(TooLarge),
+}
+
+impl Neighbourhood {
+    /// Listens to changes from now on.
+    pub fn watch(pins: PinDir) -> Result<Self, Error> {
+        Ok(Self { pins, changes: watch_tables()?, read: None, said: None })
+    }
+
+    /// Keeps the mirror up to date until the task is dropped.
+    pub async fn keep(mut self) {
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let mut changed = false;
+            tokio::select! {
+                biased;
+                _ = beat.tick() => {}
+                // Where nobody wants it, changes are left to lie: one is all that they come to.
+                heard = self.changes.recv(), if self.read.is_some() => match heard {
+                    Some(()) => {
+                        sleep(GATHER).await;
+                        changed = true;
+                    }
+                    None => {
+                        // The kernel's messages ended: listen anew, and read for what was missed.
+                        sleep(BEAT).await;
+                        changed = true;
+                        match watch_tables() {
+                            Ok(changes) => self.changes = changes,
+                            Err(error) => self.say_once(&error.into()),
+                        }
+                    }
+                },
+            }
+            match self.look(changed).await {
+                Ok(()) => self.said = None,
+                // Detached by another command: there is nothing to keep.
+                Err(Failure::Datapath(Error::NoInstance { .. })) => self.read = None,
+                Err(error) => {
+                    self.read = None;
+                    self.say_once(&error);
+                }
+            }
+        }
+    }
+
+    async fn look(&mut self, changed: bool) -> Result<(), Failure> {
+        let pins = self.pins.clone();
+        if !blocking(move || PenaltyBox::open(&pins)?.is_wanted()).await? {
+            self.read = None;
+            return Ok(());
+        }
+        if changed || self.read.is_none_or(|at| at.elapsed() > READ_AGAIN) {
+            self.refresh().await?;
+            self.read = Some(Instant::now());
+        }
+        let pins = self.pins.clone();
+        blocking(move || {
+            let mut penalty = PenaltyBox::open(&pins)?;
+            penalty.renew(LEASE)?;
+            penalty.sweep()
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Reads the tables and writes the maps.
+    async fn refresh(&self) -> Result<(), Failure> {
+        let tables = tables().await?;
+        let pins = self.pins.clone();
+        let written = blocking(move || {
+            pins.require()?;
+            let _lock = pins.lock()?;
+            let mut maps = Maps::open(&pins)?;
+            let interfaces: Vec<(u32, u32)> = maps
+                .interfaces()?
+                .into_iter()
+                .filter(|(_, _, interface)| interface.mode != attach_mode::DETACHED)
+                .map(|(id, _, interface)| (id, interface.ifindex))
+                .collect();
+            match tables.entries(&interfaces) {
+                Ok(entries) => maps.penalty().set_mirror(&entries).map(Ok),
+                Err(too_large) => {
+                    maps.penalty().expire()?;
+                    Ok(Err(too_large))
+                }
+            }
+        });
+        written.await?.map_err(Failure::TooLarge)
+    }
+
+    fn say_once(&mut self, error: &Failure) {
+        let text = error.to_string();
+        if self.said.as_deref() != Some(&text) {
+            say(format_args!("nobody is put into the penalty box for now: {text}"));
+            self.said = Some(text);
+        }
+    }
+}
