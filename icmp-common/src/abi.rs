@@ -14,7 +14,7 @@ use crate::verdict::OUTCOMES;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of everything in this file. Pinned maps of another version are not adopted.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// A family of messages: an index into the tables that are kept by family.
 pub mod family {
@@ -282,6 +282,10 @@ pub mod action {
     pub const DROP: u8 = 1;
     /// Pass within the limit, drop beyond it.
     pub const LIMIT: u8 = 2;
+    /// Answer with an ICMP error within the limits, drop where none may be sent.
+    pub const REJECT: u8 = 3;
+    /// Answer the request that it is, likewise.
+    pub const REPLY: u8 = 4;
 }
 
 /// Flags of a rule.
@@ -388,10 +392,19 @@ pub struct Rule {
     pub flags: u8,
     /// The reason of a drop: an index of [`crate::verdict::TABLE`].
     pub reason: u8,
+    /// Of [`action::REJECT`], the type of the error. 0, which no error has: the packet is answered
+    /// with what its family has for *administratively prohibited*.
+    pub answer_type: u8,
+    /// Its code.
+    pub answer_code: u8,
     /// Zero.
     pub pad: u8,
+    /// What it says besides: an MTU or a pointer, in octets; 0 where it has neither.
+    pub answer_value: u16,
     /// What it asks for in transit: the faults of rows V2 to V8, a bit by reason.
     pub checks: u32,
+    /// Zero.
+    pub pad2: u32,
     /// Its limits in total.
     pub totals: [TotalLimit; LIMITS_OF_A_KIND],
     /// Its limits by key.
@@ -502,6 +515,56 @@ pub struct OnLink {
     pub prefixes: [OnLinkPrefix; ON_LINK],
 }
 
+/// How many addresses of a family an interface answers from at most.
+pub const ENDPOINT_ADDRESSES: usize = 8;
+
+/// Flags of an endpoint.
+pub mod endpoint_flag {
+    /// The driver takes VLAN tags off frames, or may: which VLAN an answer would go to isn't known.
+    pub const VLAN_UNKNOWN: u32 = 1;
+    /// Frames to any link-layer address are answered, as in a private copy, which has none.
+    pub const ANY_HARDWARE: u32 = 2;
+}
+
+/// An IPv4 address of an interface. Both as they lie in a packet.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct EndpointV4 {
+    /// The address; 0 where the entry isn't in use.
+    pub address: u32,
+    /// The mask of its network.
+    pub mask: u32,
+}
+
+/// What an interface answers from: by its stable index. All zero: nothing is known of it, and nothing
+/// is answered.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Endpoint {
+    /// Of [`endpoint_flag`].
+    pub flags: u32,
+    /// The longest packet that it sends, in octets; 0 where that isn't known.
+    pub mtu: u32,
+    /// Its link-layer address.
+    pub hardware: [u8; 6],
+    /// Zero.
+    pub pad: [u8; 2],
+    /// How far the clock CLOCK_TAI is ahead of UTC on this machine, in seconds.
+    pub tai_offset_s: i32,
+    /// Zero.
+    pub pad2: u32,
+    /// Its IPv4 addresses, the one that it prefers first.
+    pub v4: [EndpointV4; ENDPOINT_ADDRESSES],
+    /// Its IPv6 link-local address, as it lies in a packet; zero where it has none.
+    pub link_local: [u64; 2],
+    /// Its other IPv6 addresses, likewise.
+    pub v6: [[u64; 2]; ENDPOINT_ADDRESSES],
+}
+
 /// Flags of a policy: which stages its rules need, so that the others cost nothing.
 pub mod policy_flag {
     /// Some rule tells local from transit; at the egress hook, generated from forwarded.
@@ -571,14 +634,15 @@ pub struct PolicyTable {
     pub rules: [Rule; RULES],
 }
 
-const _: () = assert!(size_of::<Rule>() == 128);
+const _: () = assert!(size_of::<Rule>() == 136);
+const _: () = assert!(size_of::<Endpoint>() == 232);
 const _: () = assert!(size_of::<Counter>() == 16);
 const _: () = assert!(size_of::<CounterRow>() == 512);
 const _: () = assert!(size_of::<Interface>() == 32);
 const _: () = assert!(size_of::<ClassKey>() == 4);
 const _: () = assert!(
     size_of::<PolicyTable>()
-        == 56 + 4 * INTERFACES + 16 + 4 * 256 * 768 + 2 * DECISIONS + 128 * RULES
+        == 56 + 4 * INTERFACES + 16 + 4 * 256 * 768 + 2 * DECISIONS + 136 * RULES
 );
 
 /// The most prefixes that the zones of one policy hold, by family.
@@ -750,6 +814,8 @@ pub mod name {
     pub const CELL_STATS: &str = "CELL_STATS";
     /// A [`super::OnLink`].
     pub const ON_LINK: &str = "ON_LINK";
+    /// What each interface answers from: [`super::Endpoint`].
+    pub const ENDPOINTS: &str = "ENDPOINTS";
     /// Addresses of this machine.
     pub const LOCAL: &str = "LOCAL";
     /// Sources that are boxed or suspected: [`crate::penalty::SourceKey`] to
@@ -770,7 +836,7 @@ pub mod name {
     /// A [`super::PolicyInfo`].
     pub const POLICY_INFO: &str = "POLICY_INFO";
     /// Maps that all interfaces of an instance share.
-    pub const SHARED: [&str; 18] = [
+    pub const SHARED: [&str; 19] = [
         POLICY,
         ZONES_V4,
         ZONES_V6,
@@ -780,6 +846,7 @@ pub mod name {
         CELLS,
         CELL_STATS,
         ON_LINK,
+        ENDPOINTS,
         LOCAL,
         PENALTY_BOX,
         PENALTY_STATS,

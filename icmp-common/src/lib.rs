@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod abi;
+pub mod answer;
 pub mod answerable;
 pub mod bucket;
 pub mod cells;

@@ -124,6 +124,8 @@ reasons! {
     INTERNAL_ERROR = 39, "internal-error", Pass, "-", "A map operation failed that cannot fail; the packet is passed and counted. Please report it.";
     NOT_RUNNABLE = 40, "not-runnable", Pass, "O5", "Only in explain: this frame could not be run, so no verdict is known.";
     RESERVE_EXCEEDED = 41, "reserve-exceeded", Drop, "L2", "A reserve that no other class draws from is spent.";
+    REJECTED = 42, "rejected", Tx, "P2 G3", "A rule answers it with an ICMP error, sent from the hook.";
+    REPLIED = 43, "replied", Tx, "P2 G4", "A rule answers the request from the hook.";
     PENALTY_BOX = 44, "penalty-box", Drop, "L3", "Its source kept exceeding the rule's limit, and is dropped for a time.";
 }
 
@@ -171,17 +173,21 @@ impl Reason {
 /// Which reasons, when enforced, drop the packet: bit by index.
 ///
 /// The kernel side asks this instead of walking [`TABLE`].
-pub const DROPS: u64 = {
+const DROPS: u64 = with_verdict(Verdict::Drop);
+/// Which, when enforced, answer it: likewise.
+const ANSWERS: u64 = with_verdict(Verdict::Tx);
+
+const fn with_verdict(verdict: Verdict) -> u64 {
     let mut mask = 0;
     let mut i = 0;
     while i < TABLE.len() {
-        if let Verdict::Drop = TABLE[i].verdict {
+        if TABLE[i].verdict as u8 == verdict as u8 {
             mask |= 1 << TABLE[i].reason.0;
         }
         i += 1;
     }
     mask
-};
+}
 
 /// What a counter counts beside its class: a reason and a mode, packed as an index below
 /// [`OUTCOMES`].
@@ -218,8 +224,17 @@ impl Outcome {
     #[must_use]
     #[inline(always)]
     pub const fn verdict(self) -> Verdict {
-        if self.0 & 1 == 0 && DROPS >> (self.0 >> 1) & 1 == 1 {
+        if self.0 & 1 == 0 { self.would() } else { Verdict::Pass }
+    }
+
+    /// What is done with it where the verdict is carried out.
+    #[must_use]
+    #[inline(always)]
+    pub const fn would(self) -> Verdict {
+        if DROPS >> (self.0 >> 1) & 1 == 1 {
             Verdict::Drop
+        } else if ANSWERS >> (self.0 >> 1) & 1 == 1 {
+            Verdict::Tx
         } else {
             Verdict::Pass
         }
@@ -272,6 +287,21 @@ mod tests {
                 assert_eq!((o.reason(), o.mode()), (e.reason, mode));
                 assert!(usize::from(o.0) < OUTCOMES);
             }
+        }
+    }
+
+    #[test]
+    fn an_outcome_has_the_verdict_of_the_table() {
+        for e in TABLE {
+            let enforced = Outcome::new(e.reason, Mode::Enforce);
+            let observed = Outcome::new(e.reason, Mode::Observe);
+            assert_eq!(
+                (enforced.verdict(), enforced.would()),
+                (e.verdict, e.verdict),
+                "{}",
+                e.label
+            );
+            assert_eq!((observed.verdict(), observed.would()), (Verdict::Pass, e.verdict));
         }
     }
 

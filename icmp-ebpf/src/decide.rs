@@ -5,7 +5,7 @@
 //! (see [`PolicyTable`]).
 
 use crate::{
-    INTERNAL_ERROR,
+    INTERNAL_ERROR, answer,
     frame::Buffer,
     limit, local,
     maps::{INTERFACE_ID, POLICY, ZONES_V4, ZONES_V6},
@@ -90,7 +90,7 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
         }
     }
 
-    let reason = apply(frame, packet, policy, rule);
+    let reason = apply(frame, packet, policy, rule, observing);
     let outcome = Outcome::new(reason, if observing { Mode::Observe } else { Mode::Enforce });
     // A fault that is only observed doesn't exempt the packet from its rule, but where the rule
     // lets it pass, the fault is what there is to tell.
@@ -170,11 +170,18 @@ fn zone<F: Buffer>(policy: &PolicyTable, packet: &Packet) -> u32 {
 }
 
 #[inline(always)]
-fn apply<F: Buffer>(frame: &F, packet: &Packet, policy: &PolicyTable, rule: &Rule) -> Reason {
+fn apply<F: Buffer>(
+    frame: &F,
+    packet: &Packet,
+    policy: &PolicyTable,
+    rule: &Rule,
+    observing: bool,
+) -> Reason {
     match rule.action {
         action::PASS => Reason::ACCEPTED,
         action::DROP => Reason(rule.reason),
         action::LIMIT => limit::admit(frame, packet, policy, rule),
+        action::REJECT | action::REPLY => answer::answer(frame, packet, policy, rule, observing),
         _ => Reason::INTERNAL_ERROR,
     }
 }

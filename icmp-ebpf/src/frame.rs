@@ -1,7 +1,13 @@
 //! A frame as XDP hands it over: a linear area that is read through pointers, and, for jumbo
 //! frames on drivers with multi-buffer support, fragments behind it that only a helper reaches.
 
-use crate::{error, limit::Subject, maps::SCRATCH as SCRATCH_MAP, penalty::icmpgate_offence};
+use crate::{
+    answer::{Asked, icmpgate_answer},
+    error,
+    limit::Subject,
+    maps::SCRATCH as SCRATCH_MAP,
+    penalty::icmpgate_offence,
+};
 use aya_ebpf::{
     bindings::xdp_md,
     helpers::{bpf_csum_diff, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
@@ -12,6 +18,7 @@ use icmp_common::{
     abi::{Rule, hook, origin},
     cursor::Cursor,
     parse::Frame,
+    verdict::Reason,
     wire::{
         igmp,
         ipv6::{self, Chain, End},
@@ -47,6 +54,9 @@ pub trait Buffer: Frame {
     /// Looks at a packet that exceeded its rule's limit by source, where the rule has a penalty: see
     /// [`crate::penalty`].
     fn offence(&self, rule: &Rule, subject: &Subject);
+    /// Puts the answer of a rule in the frame's place, if it may have one: see
+    /// [`icmpgate_answer`]. The reason is that of the answer, or of what keeps it back.
+    fn answer(&self, rule: &Rule, asked: &mut Asked) -> Reason;
 }
 
 /// The frame of one run of the program.
@@ -100,6 +110,11 @@ impl Buffer for XdpFrame<'_> {
     #[inline(always)]
     fn offence(&self, rule: &Rule, subject: &Subject) {
         icmpgate_offence(self.ctx.ctx, rule, subject);
+    }
+
+    #[inline(always)]
+    fn answer(&self, rule: &Rule, asked: &mut Asked) -> Reason {
+        Reason(icmpgate_answer(self.ctx.ctx, rule, asked) as u8)
     }
 }
 

@@ -84,6 +84,12 @@ pub fn admit<F: Buffer>(frame: &F, packet: &Packet, policy: &PolicyTable, rule: 
     Reason(found as u8)
 }
 
+/// Asks the limits of a rule about what is put together already.
+#[inline(always)]
+pub fn ask_rule(rule: &Rule, subject: &Subject) -> Reason {
+    Reason(icmpgate_limits(rule, subject) as u8)
+}
+
 /// Asks the limits of a rule about a packet; the result is a [`Reason`], and [`BY_SOURCE`]. A global
 /// function, which the verifier looks at once: as part of the pipeline, all its ways are walked again
 /// in every state that reaches it (`BPF program is too large`).

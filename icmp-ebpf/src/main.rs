@@ -12,6 +12,7 @@
 #![expect(missing_docs, reason = "the xdp macro repeats documented functions without their docs")]
 #![expect(internal_features, reason = "core_intrinsics, for compare-and-swap")]
 
+mod answer;
 mod atomic;
 mod bench;
 mod cells;
@@ -25,6 +26,8 @@ mod limit;
 mod local;
 mod maps;
 mod penalty;
+mod reject;
+mod reply;
 mod skb;
 
 use aya_ebpf::{
@@ -46,7 +49,8 @@ use skb::SkbFrame;
 pub fn icmpgate_ingress(ctx: XdpContext) -> u32 {
     match gate(&XdpFrame::new(&ctx)) {
         Verdict::Drop => xdp_action::XDP_DROP,
-        _ => xdp_action::XDP_PASS,
+        Verdict::Tx => xdp_action::XDP_TX,
+        Verdict::Pass => xdp_action::XDP_PASS,
     }
 }
 

@@ -61,6 +61,10 @@ pub static CELL_STATS: PerCpuArray<abi::CellStats, 1> = PerCpuArray::new();
 #[btf_map]
 pub static ON_LINK: Array<abi::OnLink, 1> = Array::new();
 
+/// What each interface answers from.
+#[btf_map]
+pub static ENDPOINTS: Array<abi::Endpoint, { abi::INTERFACES }> = Array::new();
+
 /// Addresses of this machine, IPv4 in mapped form: see [`abi::local`].
 #[btf_map]
 pub static LOCAL: HashMap<[u8; 16], u32, { abi::LOCAL_ADDRESSES }> = HashMap::new();
@@ -126,6 +130,10 @@ pub static SWEEP: Array<abi::Sweep, 1> = Array::new();
 /// Where it goes on.
 #[btf_map]
 pub static SWEEP_TO: ProgramArray<1> = ProgramArray::new();
+
+/// What is asked to be answered, while it is.
+#[btf_map]
+pub static ASKED: PerCpuArray<crate::answer::Asked, 1> = PerCpuArray::new();
 
 /// The stable index of the interface that this copy of the program is attached to.
 #[unsafe(no_mangle)]

@@ -1,11 +1,12 @@
 //! A frame as the classifier has it: a socket buffer, of which the beginning lies in its linear area.
 
-use crate::{error, frame::Buffer, limit::Subject};
+use crate::{answer::Asked, error, frame::Buffer, limit::Subject};
 use aya_ebpf::{bindings::__sk_buff, helpers::bpf_skb_pull_data, programs::TcContext};
 use icmp_common::{
     abi::{Rule, hook, origin},
     cursor::Cursor,
     parse::{Frame, parse},
+    verdict::Reason,
     wire::ipv6::{self, Chain, End},
 };
 
@@ -84,6 +85,12 @@ impl Buffer for SkbFrame<'_> {
     /// Whom this machine sends to isn't put into a box.
     #[inline(always)]
     fn offence(&self, _rule: &Rule, _subject: &Subject) {}
+
+    /// Nothing that is sent is answered: no rule for it says so.
+    #[inline(always)]
+    fn answer(&self, _rule: &Rule, _asked: &mut Asked) -> Reason {
+        Reason::INTERNAL_ERROR
+    }
 }
 
 impl Frame for SkbFrame<'_> {

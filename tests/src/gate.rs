@@ -13,7 +13,7 @@ use icmp_common::{
     verdict::{Mode, Outcome, Reason, Verdict},
 };
 use icmpgate::{
-    datapath::{Counters, Error, Instance, LocalAddress, Program},
+    datapath::{Counters, Endpoint, Error, Instance, LocalAddress, Program},
     policy::{self, CheckedPolicy, Compiled, Hook, Profile},
 };
 use std::{
@@ -27,6 +27,8 @@ use std::{
 const XDP_DROP: u32 = 1;
 /// `XDP_PASS`.
 const XDP_PASS: u32 = 2;
+/// `XDP_TX`.
+const XDP_TX: u32 = 3;
 
 /// The name that the interface of a gate has unless it is given another.
 pub const INTERFACE: &str = "test0";
@@ -224,6 +226,11 @@ impl Gate {
         assert_eq!(self.instance.maps().set_local(&addresses).expect("written"), 0);
     }
 
+    /// Makes this what the interface answers from.
+    pub fn endpoint(&mut self, endpoint: &Endpoint) {
+        self.instance.maps().set_endpoint(0, endpoint).expect("written");
+    }
+
     /// The instance, for what has no shorter way.
     pub fn instance(&mut self) -> &mut Instance {
         &mut self.instance
@@ -259,7 +266,7 @@ impl Gate {
 
     /// Runs a frame and notes what must have been counted.
     pub fn send(&mut self, frame: &[u8]) -> Seen {
-        self.meet(Hook::Ingress, origin::GENERATED, frame)
+        self.meet(Hook::Ingress, origin::GENERATED, frame).0
     }
 
     /// Runs a frame through the program for what is sent, as of one of [`origin`], and looks at the
@@ -274,28 +281,45 @@ impl Gate {
 
     /// Likewise, without looking at the counters.
     pub fn send_egress(&mut self, from: u8, frame: &[u8]) -> Seen {
-        self.meet(Hook::Egress, from, frame)
+        self.meet(Hook::Egress, from, frame).0
     }
 
-    fn meet(&mut self, hook: Hook, from: u8, frame: &[u8]) -> Seen {
+    /// As [`Gate::run`], with the frame as the program left it.
+    pub fn answer(&mut self, frame: &[u8]) -> (Seen, Vec<u8>) {
+        let answered = self.send_for_output(frame);
+        if !in_vm() {
+            self.settle();
+        }
+        answered
+    }
+
+    /// As [`Gate::send`], with the frame as the program left it.
+    pub fn send_for_output(&mut self, frame: &[u8]) -> (Seen, Vec<u8>) {
+        self.meet(Hook::Ingress, origin::GENERATED, frame)
+    }
+
+    fn meet(&mut self, hook: Hook, from: u8, frame: &[u8]) -> (Seen, Vec<u8>) {
         let (program, drop, pass) = match hook {
             Hook::Ingress => (Program::Ingress, XDP_DROP, XDP_PASS),
             Hook::Egress => (Program::Egress, tc_action::SHOT as u32, tc_action::UNSPEC as u32),
         };
-        let run = self.instance.run_from(program, from, frame, 1);
-        let run = run.unwrap_or_else(|error| panic!("{error}: {}", hex(frame)));
+        let run = self.instance.run_for_output(program, from, frame);
+        let (run, output) = run.unwrap_or_else(|error| panic!("{error}: {}", hex(frame)));
         let trace = self.instance.trace().expect("loaded for tracing");
         let seen = self.seen(hook, trace, frame);
         let action = match seen.verdict() {
             Verdict::Drop => drop,
-            _ => pass,
+            Verdict::Pass => pass,
+            Verdict::Tx => XDP_TX,
         };
         assert_eq!(run.action, action, "the action is the verdict's: {seen}: {}", hex(frame));
         let key = (hook.index(), trace.class, trace.outcome);
         let counter = self.counted.entry(key).or_default();
         counter.packets += 1;
         counter.octets += frame.len() as u64;
-        seen
+        // What passes is what came.
+        assert!(seen.verdict() != Verdict::Pass || output == frame, "{seen}: {}", hex(frame));
+        (seen, output)
     }
 
     /// Compares the counters with what was sent. Nothing may have overflowed.

@@ -52,6 +52,18 @@ pub const fn finish(sum: u64) -> u16 {
     !fold(sum)
 }
 
+/// The checksum field of a message in which one word becomes another, all in the machine's order
+/// (RFC 1624 equation 3).
+///
+/// It is the one that a sum over the whole would give, but where nothing of the new message isn't
+/// zero: that has the field 0xffff, and equation 3 gives 0. A message with a pseudo-header is never
+/// so.
+#[must_use]
+#[inline(always)]
+pub const fn update(field: u16, from: u16, to: u16) -> u16 {
+    finish(!field as u64 + !from as u64 + to as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +89,29 @@ mod tests {
                 m[bit / 8] ^= 1 << (bit % 8);
                 assert!(!verifies(sum(&m)), "{n} octets, bit {bit}");
                 m[bit / 8] ^= 1 << (bit % 8);
+            }
+        }
+    }
+
+    /// Each request of 8 octets whose last word is 0, by identifier, and the other way round: the
+    /// field is the one that a sum over the whole reply gives.
+    #[test]
+    fn an_updated_field_is_that_of_the_whole_but_for_all_zeros() {
+        let check = |m: &[u8; 8]| finish(sum(m));
+        for n in 0..=u16::MAX {
+            let [a, b] = n.to_be_bytes();
+            for rest in [[a, b, 0, 0], [0, 0, a, b], [a, b, !a, !b], [a, b, 0x08, 0]] {
+                for code in [0, 1, 255] {
+                    let message = |ty| [ty, code, 0, 0, rest[0], rest[1], rest[2], rest[3]];
+                    let (request, reply) = (message(8), message(0));
+                    let word = |m: &[u8; 8]| u16::from_ne_bytes([m[0], m[1]]);
+                    let field = update(check(&request), word(&request), word(&reply));
+                    if reply == [0; 8] {
+                        assert_eq!((field, check(&reply)), (0, 0xffff));
+                    } else {
+                        assert_eq!(field, check(&reply), "{reply:?}");
+                    }
+                }
             }
         }
     }

@@ -6,6 +6,22 @@ use crate::cursor::Cursor;
 
 /// Type, code, checksum and the word behind them.
 pub const HEADER: u32 = 8;
+/// Echo reply.
+pub const ECHO_REPLY: u8 = 0;
+/// Echo request.
+pub const ECHO: u8 = 8;
+/// Time exceeded.
+pub const TIME_EXCEEDED: u8 = 11;
+/// Timestamp request.
+pub const TIMESTAMP: u8 = 13;
+/// Timestamp reply.
+pub const TIMESTAMP_REPLY: u8 = 14;
+/// Address mask request (RFC 950).
+pub const MASK: u8 = 17;
+/// Address mask reply (RFC 950).
+pub const MASK_REPLY: u8 = 18;
+/// Parameter problem.
+pub const PARAMETER_PROBLEM: u8 = 12;
 /// Destination unreachable.
 pub const UNREACHABLE: u8 = 3;
 /// Its code *fragmentation needed*.

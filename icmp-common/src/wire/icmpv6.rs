@@ -3,8 +3,16 @@
 
 use crate::cursor::Cursor;
 
+/// Destination unreachable (RFC 4443 3.1).
+pub const UNREACHABLE: u8 = 1;
+/// Echo request (RFC 4443 4.1).
+pub const ECHO: u8 = 128;
+/// Echo reply (RFC 4443 4.2).
+pub const ECHO_REPLY: u8 = 129;
 /// Packet too big (RFC 4443 3.2).
 pub const PACKET_TOO_BIG: u8 = 2;
+/// Time exceeded (RFC 4443 3.3).
+pub const TIME_EXCEEDED: u8 = 3;
 /// Parameter problem (RFC 4443 3.4).
 pub const PARAMETER_PROBLEM: u8 = 4;
 /// Its code *unrecognized IPv6 option encountered*.

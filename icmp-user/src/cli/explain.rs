@@ -6,20 +6,20 @@
 //! replay, not at that of the capture.
 //!
 //! `would` stands in JSON where the verdict was only noted and would have been another: the reason
-//! drops when it is enforced, and the check, the rule or the whole policy is `observe`. What was
+//! drops or answers when it is enforced, and the check, the rule or the whole policy is `observe`. What was
 //! only noted and passes anyway has none.
 
 use super::{DONE, block_on, failure::Failure};
 use crate::{
     capture::{Capture, Content, Frame, hex},
-    datapath::{Error, Instance, Program, check_system, surroundings},
+    datapath::{Endpoint, Error, Instance, Program, check_system, surroundings},
     policy::{self, CheckMode, CheckedPolicy, Compiled, Profile},
 };
 use anyhow::Context as _;
 use icmp_common::{
     abi::{Trace, checksum, family, fragment, origin, tc_action},
     classify,
-    verdict::{DROPS, FAULTS, Mode, Outcome, Reason, Verdict},
+    verdict::{FAULTS, Mode, Outcome, Reason, Verdict},
 };
 use serde::Serialize;
 use std::{
@@ -36,7 +36,8 @@ use std::{
     after_help = "Nothing that is attached is touched: the frames run through a private copy of \
                   the program, with counters and limits of its own. A capture is replayed as fast \
                   as it can be, so limits look at the time of the replay, not at that of the \
-                  capture. Rules that tell local from transit go by the addresses of this machine."
+                  capture. Rules that tell local from transit go by the addresses of this machine, and \
+                  so do answers; without --iface, they come from any interface."
 )]
 pub struct Args {
     /// The policy; without it, the profile `host`
@@ -237,8 +238,8 @@ impl Explained {
     fn would(&self) -> Option<Verdict> {
         let Fate::Run { trace, .. } = self.fate else { return None };
         let outcome = Outcome(trace.outcome);
-        let drops = DROPS >> outcome.reason().0 & 1 == 1;
-        (outcome.mode() == Mode::Observe && drops).then_some(Verdict::Drop)
+        let would = outcome.would();
+        (outcome.mode() == Mode::Observe && would != Verdict::Pass).then_some(would)
     }
 }
 
@@ -279,6 +280,10 @@ impl Explainer {
         let known = block_on(async { Ok(surroundings().await?) })
             .context("reading the addresses of this machine")?;
         instance.maps().set_surroundings(&known)?;
+        // A copy that stands for no interface of this machine answers as any of them could.
+        if known.endpoints.iter().all(|e| Some(e.name.as_str()) != args.iface.as_deref()) {
+            instance.maps().set_endpoint(0, &Endpoint::of_any(&known.endpoints))?;
+        }
         let (hook, origin) = (args.hook, args.origin);
         Ok(Self { instance, policy, compiled, hook, origin })
     }
@@ -465,6 +470,7 @@ mod tests {
         let would = |reason, mode| explained(reason, mode).would();
         assert_eq!(would(Reason::BAD_CHECKSUM, Mode::Observe), Some(Verdict::Drop));
         assert_eq!(would(Reason::OVER_LIMIT, Mode::Observe), Some(Verdict::Drop));
+        assert_eq!(would(Reason::REJECTED, Mode::Observe), Some(Verdict::Tx));
         assert_eq!(would(Reason::ACCEPTED, Mode::Observe), None);
         assert_eq!(would(Reason::BAD_CHECKSUM, Mode::Enforce), None);
     }

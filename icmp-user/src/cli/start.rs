@@ -187,7 +187,7 @@ impl Start {
             say(format_args!("note: {note}"));
         }
         say_absent(compiled);
-        let Surroundings { addresses, on_link } = &self.surroundings;
+        let Surroundings { addresses, on_link, .. } = &self.surroundings;
         say_too_many(
             addresses.len().saturating_sub(LOCAL_ADDRESSES),
             on_link.len().saturating_sub(ON_LINK),
@@ -258,10 +258,14 @@ pub fn say_attached(done: &Attached, asked: AttachMode, was_here: bool) {
         )),
         _ => {}
     }
-    if done.interface.strips_vlan_tags() == Some(true) {
-        say(format_args!(
-            "note: rx-vlan-offload is on for {name}, so the VLAN of a packet may be unknown to the \
-             program; `ethtool -K {name} rxvlan off` shows it the tags"
-        ));
-    }
+    let why = match done.interface.strips_vlan_tags() {
+        Some(false) => return,
+        Some(true) => format!("rx-vlan-offload is on for {name}"),
+        None => format!("the driver of {name} doesn't say whether rx-vlan-offload is on"),
+    };
+    say(format_args!(
+        "note: {why}, so the VLAN of a packet may be unknown to the program, and it answers nothing: \
+         rules with action `reject` or `reply` only drop there; `ethtool -K {name} rxvlan off` shows \
+         it the tags"
+    ));
 }

@@ -11,14 +11,22 @@ use crate::datapath::{
 };
 use icmp_common::abi::name;
 use std::time::Duration;
-use tokio::{sync::mpsc, task::spawn_blocking, time::sleep};
+use tokio::{
+    sync::mpsc,
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
 
 /// How long changes are let gather before the addresses are read again.
 const GATHER: Duration = Duration::from_millis(100);
 /// How long to wait after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The addresses of the machine, in the map that tells local from transit.
+/// How long what is read stays good without a word of the kernel: it has none for the distance of
+/// TAI from UTC, which a time server may tell it later.
+const STALE: Duration = Duration::from_secs(60);
+
+/// The addresses of the machine, in the maps that tell local from transit and what is answered from.
 pub struct Addresses {
     pins: PinDir,
     changes: mpsc::Receiver<()>,
@@ -46,7 +54,9 @@ impl Addresses {
     async fn changed(&mut self) {
         if self.failed {
             sleep(RETRY).await;
-        } else if self.changes.recv().await.is_none() {
+            return;
+        }
+        if let Ok(None) = timeout(STALE, self.changes.recv()).await {
             // The kernel's messages ended: listen anew, and read once for what was missed.
             sleep(RETRY).await;
             match watch_addresses() {

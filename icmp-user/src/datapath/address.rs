@@ -1,7 +1,8 @@
 //! What the routing tables say of addresses: which are this machine's, which they call a broadcast,
-//! which are gateways, and which IPv6 networks this machine is on.
+//! which are gateways, and which IPv6 networks this machine is on; and when that, or what interfaces
+//! answer from, may have changed.
 
-use super::Error;
+use super::{Endpoint, Error, endpoint::endpoints};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use icmp_common::abi::local;
 use ipnet::Ipv6Net;
@@ -40,6 +41,8 @@ pub struct Surroundings {
     /// The IPv6 networks that this machine is on, the longest prefix first. Link-local ones aren't
     /// among them.
     pub on_link: Vec<Ipv6Net>,
+    /// What each interface answers from.
+    pub endpoints: Vec<Endpoint>,
 }
 
 /// Asks the kernel.
@@ -61,6 +64,7 @@ pub async fn surroundings() -> Result<Surroundings, Error> {
             found.on_link.extend(network_of(&route));
         }
     }
+    found.endpoints = endpoints(&handle).await?;
     task.abort();
     found.addresses.sort_unstable();
     found.addresses.dedup_by_key(|a| a.octets);
@@ -126,19 +130,26 @@ fn network_of(route: &RouteMessage) -> Option<Ipv6Net> {
         .then(|| Ipv6Net::new(destination, length).ok())?
 }
 
-/// Says when addresses may have changed: one message for any number of changes since the last one
+/// Says when addresses, or what interfaces answer from, may have changed: one message for any number of changes since the last one
 /// was taken. Ends when the receiver does.
 ///
 /// # Errors
 /// Where the kernel can't be listened to.
 pub fn watch() -> Result<mpsc::Receiver<()>, Error> {
-    listen(&[MulticastGroup::Ipv4Route, MulticastGroup::Ipv6Route])
+    listen(&[
+        MulticastGroup::Ipv4Route,
+        MulticastGroup::Ipv6Route,
+        MulticastGroup::Ipv4Ifaddr,
+        MulticastGroup::Ipv6Ifaddr,
+        // Link-layer address, MTU and offloads.
+        MulticastGroup::Link,
+    ])
 }
 
 /// Says when something of these groups changed, likewise.
 pub(super) fn listen(groups: &[MulticastGroup]) -> Result<mpsc::Receiver<()>, Error> {
-    let (connection, _, mut messages) =
-        new_multicast_connection(groups).map_err(Error::io("listening to routing changes"))?;
+    let (connection, _, mut messages) = new_multicast_connection(groups)
+        .map_err(Error::io("listening to changes of routes and interfaces"))?;
     tokio::spawn(connection);
     let (changed, receiver) = mpsc::channel(1);
     tokio::spawn(async move {

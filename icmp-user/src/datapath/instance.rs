@@ -14,7 +14,10 @@ use aya::{
     maps::{Array, ProgramArray},
     programs::{Program as AyaProgram, ProgramError, TestRun as _, TestRunOptions},
 };
-use icmp_common::abi::{Sweep, Trace, name, origin};
+use icmp_common::{
+    abi::{Sweep, Trace, name, origin},
+    answer::WORDS_V6,
+};
 use std::time::Duration;
 
 /// The programs of the object.
@@ -64,6 +67,9 @@ impl Program {
         }
     }
 }
+
+/// The most octets that an answer has before its quote, link-layer header excepted.
+const MOST_HEADERS: usize = 4 * WORDS_V6;
 
 /// What the kernel says of a loaded program.
 #[derive(Clone, Copy, Debug)]
@@ -174,13 +180,50 @@ impl Instance {
         let ctx_in = program.is_of_egress().then_some(&context[..]);
         let options =
             TestRunOptions { data_in: Some(frame), ctx_in, repeat, ..TestRunOptions::new() };
+        self.test_run(program, frame, options).map(|(run, _)| run)
+    }
+
+    /// Runs a program on one frame, once, and gives the frame as it left it.
+    ///
+    /// # Errors
+    /// As [`Instance::run`].
+    pub fn run_for_output(
+        &self,
+        program: Program,
+        from: u8,
+        frame: &[u8],
+    ) -> Result<(Run, Vec<u8>), Error> {
+        let context = context(from);
+        let ctx_in = program.is_of_egress().then_some(&context[..]);
+        // An answer has the frame and headers before it.
+        let mut output = vec![0; frame.len() + MOST_HEADERS];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut output),
+            ctx_in,
+            ..TestRunOptions::new()
+        };
+        let (run, length) = self.test_run(program, frame, options)?;
+        output.truncate(length);
+        Ok((run, output))
+    }
+
+    fn test_run(
+        &self,
+        program: Program,
+        frame: &[u8],
+        options: TestRunOptions<'_>,
+    ) -> Result<(Run, usize), Error> {
         let result = match self.program(program)? {
             AyaProgram::SchedClassifier(classifier) => classifier.test_run(options),
             AyaProgram::Xdp(xdp) => xdp.test_run(options),
             _ => return Err(Error::Missing { kind: "program", name: program.name() }),
         };
         match result {
-            Ok(result) => Ok(Run { action: result.return_value, duration: result.duration }),
+            Ok(result) => {
+                let run = Run { action: result.return_value, duration: result.duration };
+                Ok((run, result.data_size_out as usize))
+            }
             Err(ProgramError::SyscallError(error))
                 if matches!(error.io_error.raw_os_error(), Some(libc::EINVAL | libc::ENOMEM)) =>
             {

@@ -17,6 +17,10 @@ pub struct Interface {
     pub link_type: u16,
     /// Whether frames on it begin with an Ethernet header. The loopback's do, too.
     pub ethernet: bool,
+    /// Its link-layer address; zeros where it has none of 6 octets.
+    pub hardware: [u8; 6],
+    /// The longest packet that it sends, in octets.
+    pub mtu: u32,
     /// The XDP program that is attached, whoever's.
     pub xdp: Option<u32>,
     /// Whether that program is in the driver.
@@ -73,12 +77,18 @@ pub async fn interfaces() -> Result<Vec<Interface>, Error> {
                 link.header.link_layer_type,
                 LinkLayerType::Ether | LinkLayerType::Loopback
             ),
+            hardware: [0; 6],
+            mtu: 0,
             xdp: None,
             xdp_native: false,
         };
         for attribute in link.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => interface.name = name,
+                LinkAttribute::Address(address) => {
+                    interface.hardware = address.try_into().unwrap_or_default();
+                }
+                LinkAttribute::Mtu(mtu) => interface.mtu = mtu,
                 LinkAttribute::Xdp(xdp) => {
                     interface.xdp_native =
                         xdp.iter().any(|x| matches!(x, LinkXdp::Attached(XdpAttached::Driver)));

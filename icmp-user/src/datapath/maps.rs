@@ -1,8 +1,9 @@
 //! The shared maps of an instance, typed.
 
 use super::{
-    Error, LocalAddress, PenaltyBox, PinDir, Surroundings, cells,
+    Endpoint, Error, LocalAddress, PenaltyBox, PinDir, Surroundings, cells,
     object::{self, Constants, Place},
+    tai_offset,
 };
 use crate::policy::{CheckedPolicy, CompileContext, Compiled};
 use aya::{
@@ -50,6 +51,7 @@ pub struct Maps {
     cells_fd: OwnedFd,
     cell_stats: PerCpuArray<MapData, Value<CellStats>>,
     on_link: Array<MapData, Value<OnLink>>,
+    endpoints: Array<MapData, Value<abi::Endpoint>>,
     local: HashMap<MapData, [u8; 16], u32>,
     penalty: PenaltyBox,
     class_keys: Array<MapData, Value<ClassKey>>,
@@ -101,6 +103,7 @@ impl Maps {
             cells_fd: cells_fd.map_err(Error::io("duplicating a descriptor"))?,
             cell_stats: map(name::CELL_STATS)?.try_into()?,
             on_link: map(name::ON_LINK)?.try_into()?,
+            endpoints: map(name::ENDPOINTS)?.try_into()?,
             local: map(name::LOCAL)?.try_into()?,
             penalty: PenaltyBox::from(&mut map)?,
             class_keys: map(name::CLASS_KEYS)?.try_into()?,
@@ -365,7 +368,31 @@ impl Maps {
     /// # Errors
     /// Where a map can't be written.
     pub fn set_surroundings(&mut self, known: &Surroundings) -> Result<(usize, usize), Error> {
+        self.set_endpoints(&known.endpoints)?;
         Ok((self.set_local(&known.addresses)?, self.set_on_link(&known.on_link)?))
+    }
+
+    /// Notes what each interface of the instance answers from. One that isn't among these keeps what
+    /// was noted last.
+    fn set_endpoints(&mut self, endpoints: &[Endpoint]) -> Result<(), Error> {
+        for (id, name, entry) in self.interfaces()? {
+            // By its index, which it keeps when it gets another name; where that is gone, or it has
+            // never been attached, by its name.
+            let by_index = endpoints.iter().find(|e| e.index == entry.ifindex);
+            let endpoint = by_index.or_else(|| endpoints.iter().find(|e| e.name == name));
+            if let Some(endpoint) = endpoint {
+                self.set_endpoint(id, endpoint)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what the interface of a stable index answers from.
+    ///
+    /// # Errors
+    /// Where the map can't be written.
+    pub fn set_endpoint(&mut self, id: u32, endpoint: &Endpoint) -> Result<(), Error> {
+        Ok(self.endpoints.set(id, Value(endpoint.value(tai_offset())), 0)?)
     }
 
     /// Makes the map of local addresses hold these and no others, and returns how many didn't fit.

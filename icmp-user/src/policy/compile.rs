@@ -404,14 +404,14 @@ fn write_rules(
             slot.flags |= rule_flag::OBSERVE;
         }
         slot.checks = rule.checks_in_force().fold(0, |checks, fault| checks | fault.bit());
-        match rule.effect() {
+        let effect = rule.effect();
+        match effect {
             Effect::Pass => (slot.action, slot.reason) = (action::PASS, Reason::ACCEPTED.0),
             Effect::Drop(reason) => (slot.action, slot.reason) = (action::DROP, reason.0),
-            Effect::Limit(limits) => {
+            Effect::Limit(_) => {
                 (slot.action, slot.reason) = (action::LIMIT, Reason::OVER_LIMIT.0);
-                uses.extend(assigner.assign(number, rule, limits, hook.index(), slot)?);
                 slot.penalty = rule.penalty.as_ref().map_or_else(Default::default, |penalty| {
-                    let keyed = limits.iter().filter(|l| l.key != Key::Total);
+                    let keyed = effect.limits().iter().filter(|l| l.key != Key::Total);
                     Penalty {
                         after: penalty.after,
                         within_s: penalty.within_s,
@@ -421,7 +421,16 @@ fn write_rules(
                     }
                 });
             }
+            Effect::Reject(error, _) => {
+                (slot.action, slot.reason) = (action::REJECT, Reason::DENIED.0);
+                if let Some(error) = error {
+                    (slot.answer_type, slot.answer_code) = (error.ty, error.code);
+                    slot.answer_value = error.value;
+                }
+            }
+            Effect::Reply(_) => (slot.action, slot.reason) = (action::REPLY, Reason::DENIED.0),
         }
+        uses.extend(assigner.assign(number, rule, effect.limits(), hook.index(), slot)?);
     }
     Ok(uses)
 }

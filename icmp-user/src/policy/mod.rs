@@ -2,8 +2,8 @@
 //!
 //! The steps are apart, and each has a file:
 //!
-//! 1. `source` reads the file; `syntax` parses it; `document`, `rule`, `message` and `limit` turn
-//!    it into rules and zones, and note every mistake with its place instead of stopping at the
+//! 1. `source` reads the file; `syntax` parses it; `document`, `rule`, `message`, `limit` and
+//!    `answer` turn it into rules and zones, and note every mistake with its place instead of stopping at the
 //!    first.
 //! 2. `check` lays the file over its profile and looks at it as a whole: names, zones, rules that
 //!    would tie. What comes out is a [`CheckedPolicy`], and nothing after that can be the file's
@@ -13,6 +13,7 @@
 //! Nothing here touches the kernel: what depends on it (the length of a tick, the classes and
 //! buckets already in use, the interfaces by their index) is passed in as a [`CompileContext`].
 
+mod answer;
 mod check;
 mod compile;
 mod decide;

@@ -3,6 +3,7 @@
 use super::values::Values;
 use super::{Inert, Profile};
 use icmp_common::abi::{family, fragment, hook, limit_key};
+use icmp_common::answer::Error;
 use icmp_common::bucket::{Limit, Unit};
 use icmp_common::verdict::{FAULTS, Mode, Reason};
 use ipnet::IpNet;
@@ -208,6 +209,10 @@ pub enum Action {
     Drop,
     /// Pass within the limits, drop beyond them.
     Limit,
+    /// Answer with an ICMP error, within the limits; drop where none may be sent.
+    Reject,
+    /// Answer the request that it is, likewise.
+    Reply,
     /// Pass a redirect that agrees with the routes in use (row V5), drop others.
     VerifyRedirect,
 }
@@ -220,6 +225,8 @@ impl Action {
             Self::Pass => "pass",
             Self::Drop => "drop",
             Self::Limit => "limit",
+            Self::Reject => "reject",
+            Self::Reply => "reply",
             Self::VerifyRedirect => "verify-redirect",
         }
     }
@@ -393,7 +400,11 @@ pub struct Rule {
     pub pattern: Pattern,
     /// What it says is done.
     pub action: Action,
-    /// Its limits, where the action is [`Action::Limit`].
+    /// The error that it answers with, where it says; else that of its family for *administratively
+    /// prohibited*.
+    pub answer: Option<Error>,
+    /// Its limits: on what passes where the action is [`Action::Limit`], on the answers where it is
+    /// [`Action::Reject`] or [`Action::Reply`].
     pub limits: Vec<RateLimit>,
     /// When it boxes a source.
     pub penalty: Option<Penalty>,
@@ -418,6 +429,22 @@ pub enum Effect<'a> {
     Drop(Reason),
     /// Pass within all of these limits, drop beyond any.
     Limit(&'a [RateLimit]),
+    /// Answer with this error within all of these limits, else drop. Where there is none, it is the one
+    /// that the packet's family has for *administratively prohibited*.
+    Reject(Option<Error>, &'a [RateLimit]),
+    /// Reply within all of these limits, else drop.
+    Reply(&'a [RateLimit]),
+}
+
+impl<'a> Effect<'a> {
+    /// The limits that it is asked about.
+    #[must_use]
+    pub const fn limits(&self) -> &'a [RateLimit] {
+        match self {
+            Self::Limit(limits) | Self::Reject(_, limits) | Self::Reply(limits) => limits,
+            Self::Pass | Self::Drop(_) => &[],
+        }
+    }
 }
 
 impl Rule {
@@ -451,6 +478,8 @@ impl Rule {
             Action::Drop => Effect::Drop(Reason::DENIED),
             Action::VerifyRedirect => Effect::Drop(Reason::REDIRECT_UNVERIFIED),
             Action::Limit => Effect::Limit(&self.limits),
+            Action::Reject => Effect::Reject(self.answer, &self.limits),
+            Action::Reply => Effect::Reply(&self.limits),
         }
     }
 }

@@ -4,7 +4,9 @@ use super::document::{LATER_CHECKS, MODES, RULE_CHECKS, WrittenRule};
 use super::error::{one_of, quoted};
 use super::limit::{self, LIMIT};
 use super::reader::{LaterKey, Reader, Span, Value};
-use super::{Action, Hook, Key, Layer, Pattern, RateLimit, Rule, UnknownFlow, message, penalty};
+use super::{
+    Action, Hook, Key, Layer, Pattern, RateLimit, Rule, UnknownFlow, answer, message, penalty,
+};
 use icmp_common::abi::{LIMITS_OF_A_KIND, destination, fragment, origin};
 use icmp_common::verdict::Mode;
 use toml::de::DeTable;
@@ -25,6 +27,7 @@ const KEYS: &[&str] = &[
     "limit",
     "limits",
     "penalty",
+    "reject",
     "mode",
     "checks",
     "source",
@@ -44,6 +47,7 @@ const PROFILE_KEYS: &[&str] = &[
     "action",
     "limit",
     "limits",
+    "reject",
     "mode",
     "checks",
     "source",
@@ -66,13 +70,11 @@ const FRAGMENTS: &[(&str, u8)] =
     &[("none", fragment::NONE), ("first", fragment::FIRST), ("later", fragment::LATER)];
 const HOOKS: &[(&str, Hook)] = &[("ingress", Hook::Ingress), ("egress", Hook::Egress)];
 /// What the operator's own rules can do in this version.
-const ACTIONS: &[Action] = &[Action::Pass, Action::Drop, Action::Limit];
+const ACTIONS: &[Action] =
+    &[Action::Pass, Action::Drop, Action::Limit, Action::Reject, Action::Reply];
 /// What they can do in a later one.
-const LATER_ACTIONS: &[(&str, &str)] = &[
-    ("reject", "answers from the hook"),
-    ("reply", "answers from the hook"),
-    ("verify-redirect", "the check of redirects against the routes in use"),
-];
+const LATER_ACTIONS: &[(&str, &str)] =
+    &[("verify-redirect", "the check of redirects against the routes in use")];
 /// What a name looks like.
 pub(super) const NAME: &str = "lower-case letters, digits and hyphens, at most 64";
 
@@ -90,8 +92,10 @@ pub(super) fn read(reader: &mut Reader, table: &DeTable<'_>, span: Span) -> Writ
     reader.known_keys(table, "a rule", keys, LATER_KEYS);
 
     let (name, name_span) = read_name(reader, table, &span);
-    let (zone, pattern) = read_pattern(reader, table);
+    let (zone, mut pattern) = read_pattern(reader, table);
     let action = read_action(reader, table, &span);
+    let answer = answer::read(reader, table, action, pattern.family);
+    answer::judge(reader, table, action, &mut pattern);
     let limits = read_limits(reader, table, &span, action, pattern.family);
     let penalty::Written { penalty, exempt } =
         penalty::read(reader, table, &pattern, action, &limits);
@@ -119,6 +123,7 @@ pub(super) fn read(reader: &mut Reader, table: &DeTable<'_>, span: Span) -> Writ
         line: 0,
         pattern,
         action: action.unwrap_or(Action::Pass),
+        answer,
         limits,
         penalty,
         mode: mode.unwrap_or(Mode::Enforce),
@@ -236,17 +241,27 @@ fn read_limits(
     if let (Some(_), Some((span, _))) = (&one, &many) {
         reader.expected(span.clone(), "the rule has `limit` and `limits`", "one of them");
     }
-    // A redirect that verifies is limited too.
-    let limited = matches!(action, Some(Action::Limit | Action::VerifyRedirect));
+    // A redirect that verifies is limited too, and so are answers.
+    let limited = matches!(
+        action,
+        Some(Action::Limit | Action::Reject | Action::Reply | Action::VerifyRedirect)
+    );
     match (&one, &many) {
         (Some((span, _)), _) | (None, Some((span, _))) if action.is_some() && !limited => {
-            let message = "only what is limited has a limit";
-            reader.expected(span.clone(), message, "action = \"limit\"");
+            let message = "only what is limited or answered has a limit";
+            let expected = "action = \"limit\", or `reject` or `reply`";
+            reader.expected(span.clone(), message, expected);
         }
         (None, None) if action == Some(Action::Limit) && table.get("limits").is_none() => {
             reader.missing(rule.clone(), "limit", "the rule", LIMIT);
         }
         _ => {}
+    }
+    if one.is_none()
+        && many.is_none()
+        && let Some(action) = action
+    {
+        return answer::default_limits(action);
     }
     let mut values: Vec<Value<'_, '_>> = one.into_iter().map(|(_, v)| v).collect();
     values.extend(many.iter().flat_map(|(_, v)| reader.one_or_more(v)));

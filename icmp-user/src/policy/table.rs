@@ -4,9 +4,10 @@ use super::compile::HookTable;
 use super::precedence::Rank;
 use super::{
     CheckedPolicy, CompileContext, Effect, Hook, Key, Layer, Penalty, RateLimit, Rule, UnknownFlow,
-    Values, ValuesItem,
+    Values, ValuesItem, answer,
 };
 use icmp_common::abi::{destination, family, fragment, origin};
+use icmp_common::answer::Error;
 use icmp_common::classify::{code_name, type_by_name, type_name};
 use icmp_common::verdict::{Mode, Reason};
 use serde::Serialize;
@@ -25,10 +26,12 @@ pub struct TableLine {
     pub types: Option<String>,
     /// The codes, likewise.
     pub codes: Option<String>,
-    /// `pass`, `drop` or `limit`.
+    /// `pass`, `drop`, `limit`, `reject` or `reply`.
     pub action: &'static str,
     /// The reason of a drop.
     pub reason: Option<&'static str>,
+    /// What a rule that rejects answers with.
+    pub answer: Option<String>,
     /// The limits in force.
     pub limit: Option<String>,
     /// The checks that it asks for in transit as well, and that this version makes.
@@ -118,11 +121,18 @@ impl CheckedPolicy {
 
     fn line(&self, rule: &Rule, decides: bool) -> TableLine {
         let pattern = &rule.pattern;
-        let (action, reason, limit) = match rule.effect() {
+        let effect = rule.effect();
+        let (action, reason, answer) = match effect {
             Effect::Pass => ("pass", None, None),
             Effect::Drop(reason) => ("drop", Some(reason.label()), None),
-            Effect::Limit(limits) => ("limit", None, Some(describe_limits(limits))),
+            Effect::Limit(_) => ("limit", None, None),
+            Effect::Reject(error, _) => {
+                ("reject", None, Some(describe_answer(pattern.family, error)))
+            }
+            Effect::Reply(_) => ("reply", None, None),
         };
+        let limits = effect.limits();
+        let limit = (!limits.is_empty()).then(|| describe_limits(limits));
         let observed = self.mode == Mode::Observe || rule.mode == Mode::Observe;
         let (family, types) = (pattern.family, pattern.types.as_ref());
         let from = match rule.profile {
@@ -137,6 +147,7 @@ impl CheckedPolicy {
             codes: pattern.codes.as_ref().map(|c| describe_codes(family, types, c)),
             action,
             reason,
+            answer,
             limit,
             checks: rule.checks_in_force().map(Reason::label).collect(),
             penalty: rule.penalty.as_ref().map(|p| self.describe_penalty(p)),
@@ -205,6 +216,15 @@ fn deciding(hook: &HookTable, zone_sets: usize) -> HashSet<usize> {
     found
 }
 
+/// What a rule answers with; of none in particular, what each family has.
+fn describe_answer(family: Option<u8>, error: Option<Error>) -> String {
+    let of = |family| answer::describe(family, error.unwrap_or(Error::prohibited(family)));
+    match family {
+        Some(family) => of(family),
+        None => format!("{} or {}", of(family::ICMPV4), of(family::ICMPV6)),
+    }
+}
+
 fn describe_limits(limits: &[RateLimit]) -> String {
     limits.iter().map(describe_limit).collect::<Vec<_>>().join("; ")
 }
@@ -266,7 +286,7 @@ fn describe_codes(family: Option<u8>, types: Option<&Values>, codes: &Values) ->
 /// What of a rule isn't in force, in words.
 fn not_in_force(rule: &Rule) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
-    if !matches!(rule.effect(), Effect::Limit(_)) {
+    if rule.effect().limits().is_empty() {
         parts.extend(rule.limits.iter().map(describe_limit));
     }
     let checks: Vec<&str> = rule.inert_checks().collect();
@@ -342,7 +362,11 @@ fn cells(line: &TableLine) -> [String; 6] {
         message.push_str(&format!(" / {codes}"));
     }
     let mut action = match (&line.limit, line.reason) {
-        (Some(limit), _) => format!("limit {limit}"),
+        (Some(limit), _) if line.action == "limit" => format!("limit {limit}"),
+        (Some(limit), _) => match &line.answer {
+            Some(answer) => format!("reject with {answer}, limit {limit}"),
+            None => format!("{}, limit {limit}", line.action),
+        },
         (None, Some(reason)) if reason != "denied" => format!("{} ({reason})", line.action),
         _ => line.action.to_owned(),
     };

@@ -1,6 +1,7 @@
 //! End to end: the shipped program on a network of its own, with the clients that people use, and
 //! what it counted of them.
 
+mod answer;
 mod clients;
 mod egress;
 mod frames;

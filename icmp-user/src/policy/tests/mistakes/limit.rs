@@ -123,7 +123,8 @@ fn limits_can_be_kept() {
     );
     assert_rule(
         "name = \"a\"\naction = \"pass\"\nlimit = { rate = 1, burst = 1 }",
-        "5:1: only what is limited has a limit; expected action = \"limit\"",
+        "5:1: only what is limited or answered has a limit; expected action = \"limit\", or `reject` or \
+         `reply`",
     );
 }
 

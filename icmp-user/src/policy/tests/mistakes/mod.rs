@@ -1,5 +1,6 @@
 //! Every mistake that a file can have, with the place and the words of its message.
 
+mod answer;
 mod file;
 mod later;
 mod limit;

@@ -8,7 +8,7 @@ fn a_rule_has_a_name_and_an_action() {
     assert_rule("action = \"drop\"", "2:1: the rule has no `name`; expected name = \"...\"");
     assert_rule(
         "name = \"a\"",
-        "2:1: the rule has no `action`; expected `pass`, `drop` or `limit`",
+        "2:1: the rule has no `action`; expected `pass`, `drop`, `limit`, `reject` or `reply`",
     );
     assert_rule(
         "name = \"Echo Requests\"\naction = \"drop\"",
@@ -35,7 +35,7 @@ fn an_unknown_key_of_a_rule_gets_a_hint() {
         "name = \"a\"\ntpye = 8\naction = \"drop\"",
         "4:1: unknown key `tpye` of a rule; expected `name`, `family`, `type`, `code`, `zone`, \
          `interface`, `destination`, `origin`, `fragment`, `hook`, `action`, `limit`, `limits`, `penalty`, \
-         `mode`, `checks` or `source` (did you mean `type`?)",
+         `reject`, `mode`, `checks` or `source` (did you mean `type`?)",
     );
 }
 

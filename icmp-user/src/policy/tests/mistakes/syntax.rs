@@ -106,7 +106,8 @@ zone = \"b\"
              \"10.0.0.0/8\", or \"10.0.0.1/32\" for that one host",
             "8:8: `256` is out of the range of a type; expected a type: a number from 0 to 255, a \
              range like \"13-14\", or a name",
-            "9:10: unknown action `pas`; expected `pass`, `drop` or `limit` (did you mean `pass`?)",
+            "9:10: unknown action `pas`; expected `pass`, `drop`, `limit`, `reject` or \
+             `reply` (did you mean `pass`?)",
             "11:8: a second rule has the name `x`; the first is on line 6; expected a name of its \
              own",
             "13:18: a rate of 0 lets nothing pass; expected a whole number of 1 or more; for \
@@ -166,7 +167,8 @@ action = \"pas\"
             "12:10: string values must be quoted; expected literal string",
             "13:8: unclosed array table; expected `]`",
             "17:10: invalid basic string; expected `\"`",
-            "18:10: unknown action `pas`; expected `pass`, `drop` or `limit` (did you mean `pass`?)",
+            "18:10: unknown action `pas`; expected `pass`, `drop`, `limit`, `reject` or \
+             `reply` (did you mean `pass`?)",
         ],
     );
 }

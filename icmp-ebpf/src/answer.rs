@@ -1,0 +1,306 @@
+//! Answers from the hook: an ICMP error in the place of a packet that a rule rejects, or the reply in
+//! the place of a request, sent back on the interface that it came by (XDP_TX). The headers and
+//! fields are `icmp_common::answer`'s; here is what asks maps and moves octets.
+//!
+//! Most packets aren't answered, so all of it stands in global functions, behind one comparison: the
+//! pipeline neither pays for it nor is verified again with it. They are several, one after the other,
+//! since what calls each other has 512 octets of stack together (`combined stack size of 2 calls is
+//! 544. Too large`); for the same reason what they know of the packet is in a map.
+//!
+//! Here is whether a packet may have an answer. `reject` and `reply` make it.
+//!
+//! What keeps an answer back leaves the packet dropped as the rule says (`denied`), but for a limit
+//! that is spent, which has its own reason. No answer goes
+//! - to whom V2 forbids it ([`unanswerable`]), to a source that is this machine itself, or to a
+//!   link-layer group;
+//! - to a frame that was sent to another link-layer address: a switch that floods, or an interface
+//!   that listens to all, shows frames of others, whom their own receiver answers;
+//! - where the VLAN is unknown, where the interface has no address to answer from, and to a packet
+//!   that any check found a fault in, whatever the policy makes of that fault;
+//! - to a source-routed packet: the route would have to be reversed (RFC 1122 3.2.2.6, RFC 1812
+//!   4.3.2.6), and hosts refuse such packets (RFC 7126 4.3). A request for a reply with any option or
+//!   extension header has none either: a recorded route would have to be added to, and no machine
+//!   asks so by itself.
+
+use crate::{
+    frame::{Buffer, XdpFrame},
+    limit::{self, Subject},
+    local,
+    maps::{ASKED, ENDPOINTS, INTERFACE_ID},
+    reject::{icmpgate_reject_v4, icmpgate_reject_v6, icmpgate_source_routed},
+    reply::icmpgate_reply,
+};
+use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
+use icmp_common::{
+    abi::{
+        Endpoint, PolicyTable, Rule, action, checksum, endpoint_flag, family, fragment,
+        local as kind,
+    },
+    answer::{Error, mask_v4, source_v4, source_v6},
+    answerable::{Original, unanswerable},
+    parse::{Frame, Packet},
+    verdict::Reason,
+    wire::{ethernet, icmpv4::MASK, ipv4, ipv6, ipv6::Address},
+};
+
+/// What is asked to be answered: a packet, and what limits look at.
+#[repr(C)]
+pub struct Asked {
+    /// The packet as limits see it. Its source is that of the packet whatever it is: what has none
+    /// isn't answered.
+    pub subject: Subject,
+    /// [`Packet::faults`].
+    pub faults: u32,
+    /// [`Packet::offset`].
+    pub offset: u32,
+    /// [`Packet::length`].
+    pub length: u32,
+    /// [`Packet::fragment`].
+    pub fragment: u8,
+    /// [`Packet::has_type`].
+    pub has_type: u8,
+    /// [`Packet::ty`].
+    pub ty: u8,
+    /// [`Packet::checksum`].
+    pub checksum: u8,
+    /// 1 where nothing is sent, since the rule or the policy only observes.
+    pub observing: u8,
+    /// Zero.
+    pad: [u8; 3],
+    /// The octets of the link-layer header, tags included: 14, 18 or 22.
+    pub link: u32,
+    /// Where the answer comes from, where it isn't the packet's destination; zero until it is known,
+    /// and where there is none.
+    pub from: Address,
+    /// The mask of the network that the packet's source is on, as it lies in a packet; likewise.
+    pub mask: u32,
+    /// The MTU of the interface: [`Endpoint::mtu`].
+    pub mtu: u32,
+    /// [`Endpoint::tai_offset_s`].
+    pub tai_offset_s: i32,
+    /// The interface's link-layer address, in three parts: the one that the frame was sent to, unless
+    /// that is a group's.
+    pub hardware: [u16; 3],
+    /// Zero.
+    pad2: [u16; 3],
+}
+
+impl Asked {
+    /// A packet that a rule of this policy would answer.
+    #[inline(always)]
+    pub fn new(packet: &Packet, policy: &PolicyTable, octets: u64, observing: bool) -> Self {
+        Self {
+            subject: Subject {
+                source: packet.source,
+                destination: packet.destination,
+                octets,
+                secret: policy.secret,
+                cell_mask: policy.cell_mask,
+                family: packet.family.into(),
+                hardware: 0,
+            },
+            faults: packet.faults,
+            offset: packet.offset,
+            length: packet.length,
+            fragment: packet.fragment,
+            has_type: packet.has_type.into(),
+            ty: packet.ty,
+            checksum: packet.checksum,
+            observing: observing.into(),
+            pad: [0; 3],
+            link: 0,
+            from: Address([0; 2]),
+            mask: 0,
+            mtu: 0,
+            tai_offset_s: 0,
+            hardware: [0; 3],
+            pad2: [0; 3],
+        }
+    }
+
+    /// Whether it is IPv6.
+    #[inline(always)]
+    pub fn is_v6(&self) -> bool {
+        self.subject.family == u32::from(family::ICMPV6)
+    }
+}
+
+/// Answers a packet as a rule of this policy says, if it may be answered. The reason is that of the
+/// answer, or of what keeps it back. No pointer into the frame is good any more afterwards.
+#[inline(always)]
+pub fn answer<F: Buffer>(
+    frame: &F,
+    packet: &Packet,
+    policy: &PolicyTable,
+    rule: &Rule,
+    observing: bool,
+) -> Reason {
+    let Some(asked) = ASKED.get_ptr_mut(0) else { return Reason::INTERNAL_ERROR };
+    // SAFETY: this CPU's own element, which nothing else uses while this packet is looked at.
+    let asked = unsafe {
+        asked.write(Asked::new(packet, policy, frame.octets(), observing));
+        &mut *asked
+    };
+    frame.answer(rule, asked)
+}
+
+/// Answers a packet of XDP in its own frame; the result is a [`Reason`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_answer(ctx: *mut xdp_md, rule: *const Rule, asked: *mut Asked) -> u32 {
+    // SAFETY: as in `icmpgate_limits`.
+    let (Some(rule), Some(asked)) = (unsafe { rule.as_ref() }, unsafe { asked.as_mut() }) else {
+        return Reason::INTERNAL_ERROR.0.into();
+    };
+    decide(ctx, rule, asked).unwrap_or_else(|kept_back| kept_back).0.into()
+}
+
+/// `Err` is what keeps the answer back.
+#[inline(always)]
+fn decide(ctx: *mut xdp_md, rule: &Rule, asked: &mut Asked) -> Result<Reason, Reason> {
+    let sure = |is: u32| if is != 0 { Ok(()) } else { Err(Reason::DENIED) };
+    let is_reject = rule.action == action::REJECT;
+    let family = asked.subject.family as u8;
+    // No exception of V2 is one of a reply.
+    let error =
+        if is_reject { Error::of(rule, family) } else { Error { ty: 0, code: 0, value: 0 } };
+    sure(icmpgate_may_answer(ctx, asked, error.ty.into(), error.code.into()))?;
+    if !is_reject {
+        sure(may_reply(asked).into())?;
+        within_limits(rule, &asked.subject)?;
+        if asked.observing == 0 {
+            sure(icmpgate_reply(ctx, asked))?;
+        }
+        return Ok(Reason::REPLIED);
+    }
+    if asked.from.is_unspecified() {
+        return Err(Reason::DENIED);
+    }
+    let (ty, code, value) = (error.ty.into(), error.code.into(), error.value.into());
+    if asked.is_v6() {
+        within_limits(rule, &asked.subject)?;
+        if asked.observing == 0 {
+            sure(icmpgate_reject_v6(ctx, asked, ty, code, value))?;
+        }
+    } else {
+        let options = asked.offset.wrapping_sub(asked.link + ipv4::MIN_HEADER);
+        if options != 0 && icmpgate_source_routed(ctx, asked.link + ipv4::MIN_HEADER, options) != 0
+        {
+            return Err(Reason::DENIED);
+        }
+        within_limits(rule, &asked.subject)?;
+        if asked.observing == 0 {
+            sure(icmpgate_reject_v4(ctx, asked, ty, code, value))?;
+        }
+    }
+    Ok(Reason::REJECTED)
+}
+
+/// Whether an answer may be sent as far as its number goes: the one place through which every answer
+/// goes. XDP_TX passes no egress program, so whatever limits what this machine sends has to be asked
+/// here, too.
+#[inline(always)]
+fn within_limits(rule: &Rule, subject: &Subject) -> Result<(), Reason> {
+    match limit::ask_rule(rule, subject) {
+        Reason::WITHIN_LIMIT => Ok(()),
+        refused => Err(refused),
+    }
+}
+
+/// Whether a request that may be answered is one that the hook replies to: whole, good, for an address
+/// of this machine, and without options or extension headers.
+#[inline(always)]
+fn may_reply(asked: &Asked) -> bool {
+    let header = if asked.is_v6() { ipv6::HEADER } else { ipv4::MIN_HEADER };
+    let knows_mask = asked.is_v6() || asked.ty != MASK || asked.mask != 0;
+    asked.has_type != 0
+        && asked.fragment == fragment::NONE
+        && asked.checksum == checksum::GOOD
+        && asked.offset == asked.link + header
+        && asked.from == asked.subject.destination
+        && knows_mask
+}
+
+/// Whether a packet may be answered with an error of this type and code, or a reply: 1, or 0. Finds
+/// where the answer comes from.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_may_answer(
+    ctx: *mut xdp_md,
+    asked: *mut Asked,
+    ty: u32,
+    code: u32,
+) -> u32 {
+    // SAFETY: as in `icmpgate_limits`.
+    let Some(asked) = (unsafe { asked.as_mut() }) else { return 0 };
+    let Some(endpoint) = ENDPOINTS.get(INTERFACE_ID.load()) else { return 0 };
+    may_answer(&XdpContext::new(ctx), asked, endpoint, ty as u8, code as u8).into()
+}
+
+#[inline(always)]
+fn may_answer(ctx: &XdpContext, asked: &mut Asked, endpoint: &Endpoint, ty: u8, code: u8) -> bool {
+    let frame = XdpFrame::linear(ctx);
+    let Some(h) = { frame.cursor() }.take::<[u8; 12]>() else { return false };
+    let Some(link) = ethernet::take(&mut frame.cursor()) else { return false };
+    asked.link = link.length;
+    if asked.faults != 0 || endpoint.flags & endpoint_flag::VLAN_UNKNOWN != 0 {
+        return false;
+    }
+    let any = endpoint.flags & endpoint_flag::ANY_HARDWARE != 0;
+    let to_link_group = is_group(h[0]);
+    let to = [h[0], h[1], h[2], h[3], h[4], h[5]];
+    if !(any || to_link_group || to == endpoint.hardware) || is_group(h[6]) {
+        return false;
+    }
+    let [a, b, c, d, e, f] = if to_link_group { endpoint.hardware } else { to };
+    let pair = |a, b| u16::from_ne_bytes([a, b]);
+    asked.hardware = [pair(a, b), pair(c, d), pair(e, f)];
+    let to = local::kind(asked.subject.destination);
+    let from = local::kind(asked.subject.source);
+    let is_message = asked.has_type != 0 && asked.subject.family != u32::from(family::IGMP);
+    let original = Original {
+        family: if asked.is_v6() { family::ICMPV6 } else { family::ICMPV4 },
+        source: asked.subject.source,
+        destination: asked.subject.destination,
+        from_broadcast: from == kind::BROADCAST,
+        to_broadcast: to == kind::BROADCAST,
+        to_link_group,
+        later_fragment: asked.fragment == fragment::LATER,
+        message: is_message.then_some(asked.ty),
+    };
+    if from == kind::UNICAST || unanswerable(&original, ty, code) {
+        return false;
+    }
+    (asked.mtu, asked.tai_offset_s) = (endpoint.mtu, endpoint.tai_offset_s);
+    let source = asked.subject.source.v4().to_be();
+    asked.mask = mask_v4(endpoint, source);
+    asked.from = if to == kind::UNICAST {
+        asked.subject.destination
+    } else if asked.is_v6() {
+        source_v6(endpoint, asked.subject.source)
+    } else {
+        Address::mapped(u32::from_be(source_v4(endpoint, source)))
+    };
+    true
+}
+
+/// Whether a link-layer address that begins with this octet is that of a group, or the broadcast
+/// (IEEE 802: by the first bit sent).
+#[inline(always)]
+const fn is_group(first: u8) -> bool {
+    first & 1 != 0
+}
+
+/// Sends a frame back: to whom it came from, from this interface.
+///
+/// # Safety
+/// 12 octets from `at` must be readable and writable.
+#[inline(always)]
+pub unsafe fn turn_link(at: usize, asked: &Asked) {
+    // SAFETY: the caller's.
+    unsafe {
+        let source = ((at + 6) as *const [u16; 3]).read_unaligned();
+        (at as *mut [u16; 3]).write_unaligned(source);
+        ((at + 6) as *mut [u16; 3]).write_unaligned(asked.hardware);
+    }
+}
