@@ -258,7 +258,8 @@ pub fn source_v6(endpoint: &Endpoint, to: Address) -> Address {
     }
     let [high, low] = to.words();
     let (mut found, mut least) = (Address([0, 0]), [u64::MAX, u64::MAX]);
-    for entry in endpoint.v6 {
+    // By reference: a copy of all is more than the kernel program's stack has left.
+    for &entry in &endpoint.v6 {
         let candidate = Address(entry);
         let [a, b] = candidate.words();
         // Of two differences the one with more leading zeros: the highest bit decides, so what

@@ -287,13 +287,13 @@ mod tests {
             code: 0,
             is_error: false,
             checksum: checksum::GOOD,
+            pad: 0,
             offset: 34,
             length: 64,
             pseudo: 0,
             source: of.source,
             destination: of.destination,
             faults: 0,
-            transit_faults: 0,
             zero: 0,
         }
     }

@@ -57,8 +57,10 @@ impl Frame for [u8] {
     }
 }
 
-/// A packet of ours, as far as it could be read.
+/// A packet of ours, as far as it could be read. 64 octets, each of them a field's, as the kernel program
+/// hands it from function to function.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Packet {
     /// One of [`family`], not `NONE`.
     pub family: u8,
@@ -74,6 +76,8 @@ pub struct Packet {
     pub is_error: bool,
     /// One of [`checksum`].
     pub checksum: u8,
+    /// Zero.
+    pub pad: u8,
     /// Where the message begins in the frame.
     pub offset: u32,
     /// The octets of the message, by the lengths that IP states; of a fragment, its part.
@@ -86,11 +90,11 @@ pub struct Packet {
     pub destination: Address,
     /// What is wrong with it: [`Reason::bit`]s.
     pub faults: u32,
-    /// What is wrong with it where its rule asks, because it is in transit: likewise.
-    pub transit_faults: u32,
     /// [`Frame::zero`].
     pub zero: u32,
 }
+
+const _: () = assert!(size_of::<Packet>() == 64);
 
 impl Packet {
     /// Notes a fault.
@@ -125,29 +129,65 @@ impl Packet {
     }
 }
 
+/// An IP packet that may be ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Whether it is IPv6.
+    pub is_v6: bool,
+    /// Where it begins in the frame: at most [`ethernet::LONGEST`].
+    pub start: u32,
+}
+
 /// Reads a frame. `Err` is the reason why it isn't ours.
 ///
 /// # Errors
 /// [`Reason::NOT_ICMP`] and [`Reason::VLAN_TAGS_BEYOND_BOUND`]: the frame is to be passed.
 #[inline(always)]
 pub fn parse<F: Frame + ?Sized>(frame: &F) -> Result<Packet, Reason> {
+    read(frame, find(frame)?)
+}
+
+/// Reads as little of a frame as tells nearly all that isn't ours: the first step of [`parse`].
+///
+/// # Errors
+/// As [`parse`].
+#[inline(always)]
+pub fn find<F: Frame + ?Sized>(frame: &F) -> Result<Candidate, Reason> {
     let mut cursor = frame.cursor();
     let Some(ethernet) = ethernet::take(&mut cursor) else { return Err(Reason::NOT_ICMP) };
-    match ethernet.ether_type {
-        ethernet::IPV4 => parse_ipv4(frame, cursor, ethernet.length),
-        ethernet::IPV6 => parse_ipv6(frame, cursor, ethernet.length),
-        _ if ethernet::beyond_bound(ethernet) => Err(Reason::VLAN_TAGS_BEYOND_BOUND),
-        _ => Err(Reason::NOT_ICMP),
-    }
+    let is_v6 = match ethernet.ether_type {
+        // A frame that ends before its protocol field can't be told to be ours.
+        ethernet::IPV4 => match ipv4::take(&mut cursor).map(|ip| ip.protocol) {
+            Some(ipv4::PROTOCOL_ICMP | ipv4::PROTOCOL_IGMP) => false,
+            _ => return Err(Reason::NOT_ICMP),
+        },
+        ethernet::IPV6 => match ipv6::take(&mut cursor).map(|ip| ip.next_header) {
+            Some(next) if next == ipv6::ICMPV6 || ipv6::is_extension(next) => true,
+            _ => return Err(Reason::NOT_ICMP),
+        },
+        _ if ethernet::beyond_bound(ethernet) => return Err(Reason::VLAN_TAGS_BEYOND_BOUND),
+        _ => return Err(Reason::NOT_ICMP),
+    };
+    Ok(Candidate { is_v6, start: ethernet.length })
+}
+
+/// Reads a packet: the second step of [`parse`].
+///
+/// # Errors
+/// As [`parse`].
+#[inline(always)]
+pub fn read<F: Frame + ?Sized>(frame: &F, candidate: Candidate) -> Result<Packet, Reason> {
+    let start = candidate.start;
+    let cursor = frame.cursor().skip(start);
+    if candidate.is_v6 { read_ipv6(frame, cursor, start) } else { read_ipv4(frame, cursor, start) }
 }
 
 #[inline(always)]
-fn parse_ipv4<F: Frame + ?Sized>(
+fn read_ipv4<F: Frame + ?Sized>(
     frame: &F,
     mut cursor: Cursor<'_>,
     start: u32,
 ) -> Result<Packet, Reason> {
-    // A frame that ends before its protocol field can't be told to be ours.
     let Some(ip) = ipv4::take(&mut cursor) else { return Err(Reason::NOT_ICMP) };
     let family = match ip.protocol {
         ipv4::PROTOCOL_ICMP => family::ICMPV4,
@@ -162,13 +202,13 @@ fn parse_ipv4<F: Frame + ?Sized>(
         code: 0,
         is_error: false,
         checksum: checksum::ABSENT,
+        pad: 0,
         offset: start + ip.header_length,
         length: ip.total_length.wrapping_sub(ip.header_length),
         pseudo: 0,
         source: Address::mapped(ip.source),
         destination: Address::mapped(ip.destination),
         faults: frame.zero(),
-        transit_faults: frame.zero(),
         zero: frame.zero(),
     };
     if ip.version != 4 {
@@ -207,7 +247,7 @@ fn parse_ipv4<F: Frame + ?Sized>(
 }
 
 #[inline(always)]
-fn parse_ipv6<F: Frame + ?Sized>(
+fn read_ipv6<F: Frame + ?Sized>(
     frame: &F,
     mut cursor: Cursor<'_>,
     start: u32,
@@ -226,13 +266,13 @@ fn parse_ipv6<F: Frame + ?Sized>(
         code: 0,
         is_error: false,
         checksum: checksum::ABSENT,
+        pad: 0,
         offset: start + ipv6::HEADER + chain.length,
         length: ip.payload_length.wrapping_sub(chain.length),
         pseudo: 0,
         source: ip.source,
         destination: ip.destination,
         faults: frame.zero(),
-        transit_faults: frame.zero(),
         zero: frame.zero(),
     };
     // Cut where the frame goes on: the next header lies in another part of an XDP buffer.

@@ -31,6 +31,17 @@ impl Verdict {
             Self::Tx => "tx",
         }
     }
+
+    /// The verdict of this number, as functions of the kernel program hand it on.
+    #[must_use]
+    #[inline(always)]
+    pub const fn from_raw(raw: u32) -> Self {
+        match raw {
+            1 => Self::Drop,
+            2 => Self::Tx,
+            _ => Self::Pass,
+        }
+    }
 }
 
 /// Whether a verdict was carried out, or only noted.

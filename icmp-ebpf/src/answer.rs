@@ -23,14 +23,15 @@
 //!   asks so by itself.
 
 use crate::{
+    error::Faults,
     frame::{Buffer, XdpFrame},
-    limit::{self, Subject},
-    local,
+    limit, local,
     maps::{ASKED, ENDPOINTS, INTERFACE_ID},
     reject::{icmpgate_reject_v4, icmpgate_reject_v6, icmpgate_source_routed},
     reply::icmpgate_reply,
 };
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
+use core::hint::black_box;
 use icmp_common::{
     abi::{
         Endpoint, PolicyTable, Rule, action, checksum, endpoint_flag, family, fragment,
@@ -46,23 +47,10 @@ use icmp_common::{
 /// What is asked to be answered: a packet, and what limits look at.
 #[repr(C)]
 pub struct Asked {
-    /// The packet as limits see it. Its source is that of the packet whatever it is: what has none
-    /// isn't answered.
-    pub subject: Subject,
-    /// [`Packet::faults`].
-    pub faults: u32,
-    /// [`Packet::offset`].
-    pub offset: u32,
-    /// [`Packet::length`].
-    pub length: u32,
-    /// [`Packet::fragment`].
-    pub fragment: u8,
-    /// [`Packet::has_type`].
-    pub has_type: u8,
-    /// [`Packet::ty`].
-    pub ty: u8,
-    /// [`Packet::checksum`].
-    pub checksum: u8,
+    /// The packet, with all the faults that were found in it.
+    pub packet: Packet,
+    /// [`Buffer::octets`].
+    pub octets: u64,
     /// 1 where nothing is sent, since the rule or the policy only observes.
     pub observing: u8,
     /// Zero.
@@ -86,26 +74,12 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// A packet that a rule of this policy would answer.
+    /// A packet that a rule would answer.
     #[inline(always)]
-    pub fn new(packet: &Packet, policy: &PolicyTable, octets: u64, observing: bool) -> Self {
+    pub fn new(packet: Packet, octets: u64, observing: bool) -> Self {
         Self {
-            subject: Subject {
-                source: packet.source,
-                destination: packet.destination,
-                octets,
-                secret: policy.secret,
-                cell_mask: policy.cell_mask,
-                family: packet.family.into(),
-                hardware: 0,
-            },
-            faults: packet.faults,
-            offset: packet.offset,
-            length: packet.length,
-            fragment: packet.fragment,
-            has_type: packet.has_type.into(),
-            ty: packet.ty,
-            checksum: packet.checksum,
+            packet,
+            octets,
             observing: observing.into(),
             pad: [0; 3],
             link: 0,
@@ -121,7 +95,7 @@ impl Asked {
     /// Whether it is IPv6.
     #[inline(always)]
     pub fn is_v6(&self) -> bool {
-        self.subject.family == u32::from(family::ICMPV6)
+        self.packet.family == family::ICMPV6
     }
 }
 
@@ -131,6 +105,8 @@ impl Asked {
 pub fn answer<F: Buffer>(
     frame: &F,
     packet: &Packet,
+    found: Faults,
+    octets: u64,
     policy: &PolicyTable,
     rule: &Rule,
     observing: bool,
@@ -138,36 +114,48 @@ pub fn answer<F: Buffer>(
     let Some(asked) = ASKED.get_ptr_mut(0) else { return Reason::INTERNAL_ERROR };
     // SAFETY: this CPU's own element, which nothing else uses while this packet is looked at.
     let asked = unsafe {
-        asked.write(Asked::new(packet, policy, frame.octets(), observing));
+        asked.write(Asked::new(Packet { faults: found.held, ..*packet }, octets, observing));
         &mut *asked
     };
-    frame.answer(rule, asked)
+    frame.answer(rule, policy, asked)
 }
 
 /// Answers a packet of XDP in its own frame; the result is a [`Reason`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn icmpgate_answer(ctx: *mut xdp_md, rule: *const Rule, asked: *mut Asked) -> u32 {
+pub extern "C" fn icmpgate_answer(
+    ctx: *mut xdp_md,
+    rule: *const Rule,
+    policy: *const PolicyTable,
+    asked: *mut Asked,
+) -> u32 {
     // SAFETY: as in `icmpgate_limits`.
-    let (Some(rule), Some(asked)) = (unsafe { rule.as_ref() }, unsafe { asked.as_mut() }) else {
+    let (Some(rule), Some(policy), Some(asked)) =
+        (unsafe { (rule.as_ref(), policy.as_ref(), asked.as_mut()) })
+    else {
         return Reason::INTERNAL_ERROR.0.into();
     };
-    decide(ctx, rule, asked).unwrap_or_else(|kept_back| kept_back).0.into()
+    decide(ctx, rule, policy, asked).unwrap_or_else(|kept_back| kept_back).0.into()
 }
 
 /// `Err` is what keeps the answer back.
 #[inline(always)]
-fn decide(ctx: *mut xdp_md, rule: &Rule, asked: &mut Asked) -> Result<Reason, Reason> {
+fn decide(
+    ctx: *mut xdp_md,
+    rule: &Rule,
+    policy: &PolicyTable,
+    asked: &mut Asked,
+) -> Result<Reason, Reason> {
     let sure = |is: u32| if is != 0 { Ok(()) } else { Err(Reason::DENIED) };
     let is_reject = rule.action == action::REJECT;
-    let family = asked.subject.family as u8;
+    let family = asked.packet.family;
     // No exception of V2 is one of a reply.
     let error =
         if is_reject { Error::of(rule, family) } else { Error { ty: 0, code: 0, value: 0 } };
     sure(icmpgate_may_answer(ctx, asked, error.ty.into(), error.code.into()))?;
     if !is_reject {
         sure(may_reply(asked).into())?;
-        within_limits(rule, &asked.subject)?;
+        within_limits(rule, policy, asked)?;
         if asked.observing == 0 {
             sure(icmpgate_reply(ctx, asked))?;
         }
@@ -178,17 +166,17 @@ fn decide(ctx: *mut xdp_md, rule: &Rule, asked: &mut Asked) -> Result<Reason, Re
     }
     let (ty, code, value) = (error.ty.into(), error.code.into(), error.value.into());
     if asked.is_v6() {
-        within_limits(rule, &asked.subject)?;
+        within_limits(rule, policy, asked)?;
         if asked.observing == 0 {
             sure(icmpgate_reject_v6(ctx, asked, ty, code, value))?;
         }
     } else {
-        let options = asked.offset.wrapping_sub(asked.link + ipv4::MIN_HEADER);
+        let options = asked.packet.offset.wrapping_sub(asked.link + ipv4::MIN_HEADER);
         if options != 0 && icmpgate_source_routed(ctx, asked.link + ipv4::MIN_HEADER, options) != 0
         {
             return Err(Reason::DENIED);
         }
-        within_limits(rule, &asked.subject)?;
+        within_limits(rule, policy, asked)?;
         if asked.observing == 0 {
             sure(icmpgate_reject_v4(ctx, asked, ty, code, value))?;
         }
@@ -200,8 +188,8 @@ fn decide(ctx: *mut xdp_md, rule: &Rule, asked: &mut Asked) -> Result<Reason, Re
 /// goes. XDP_TX passes no egress program, so whatever limits what this machine sends has to be asked
 /// here, too.
 #[inline(always)]
-fn within_limits(rule: &Rule, subject: &Subject) -> Result<(), Reason> {
-    match limit::ask_rule(rule, subject) {
+fn within_limits(rule: &Rule, policy: &PolicyTable, asked: &Asked) -> Result<(), Reason> {
+    match limit::ask_rule(rule, policy, &asked.packet, asked.octets) {
         Reason::WITHIN_LIMIT => Ok(()),
         refused => Err(refused),
     }
@@ -212,12 +200,12 @@ fn within_limits(rule: &Rule, subject: &Subject) -> Result<(), Reason> {
 #[inline(always)]
 fn may_reply(asked: &Asked) -> bool {
     let header = if asked.is_v6() { ipv6::HEADER } else { ipv4::MIN_HEADER };
-    let knows_mask = asked.is_v6() || asked.ty != MASK || asked.mask != 0;
-    asked.has_type != 0
-        && asked.fragment == fragment::NONE
-        && asked.checksum == checksum::GOOD
-        && asked.offset == asked.link + header
-        && asked.from == asked.subject.destination
+    let knows_mask = asked.is_v6() || asked.packet.ty != MASK || asked.mask != 0;
+    asked.packet.has_type
+        && asked.packet.fragment == fragment::NONE
+        && asked.packet.checksum == checksum::GOOD
+        && asked.packet.offset == asked.link + header
+        && asked.from == asked.packet.destination
         && knows_mask
 }
 
@@ -239,11 +227,11 @@ pub extern "C" fn icmpgate_may_answer(
 
 #[inline(always)]
 fn may_answer(ctx: &XdpContext, asked: &mut Asked, endpoint: &Endpoint, ty: u8, code: u8) -> bool {
-    let frame = XdpFrame::linear(ctx);
+    let frame = XdpFrame::new(ctx);
     let Some(h) = { frame.cursor() }.take::<[u8; 12]>() else { return false };
     let Some(link) = ethernet::take(&mut frame.cursor()) else { return false };
     asked.link = link.length;
-    if asked.faults != 0 || endpoint.flags & endpoint_flag::VLAN_UNKNOWN != 0 {
+    if asked.packet.faults != 0 || endpoint.flags & endpoint_flag::VLAN_UNKNOWN != 0 {
         return false;
     }
     let any = endpoint.flags & endpoint_flag::ANY_HARDWARE != 0;
@@ -255,29 +243,32 @@ fn may_answer(ctx: &XdpContext, asked: &mut Asked, endpoint: &Endpoint, ty: u8, 
     let [a, b, c, d, e, f] = if to_link_group { endpoint.hardware } else { to };
     let pair = |a, b| u16::from_ne_bytes([a, b]);
     asked.hardware = [pair(a, b), pair(c, d), pair(e, f)];
-    let to = local::kind(asked.subject.destination);
-    let from = local::kind(asked.subject.source);
-    let is_message = asked.has_type != 0 && asked.subject.family != u32::from(family::IGMP);
+    let to = local::kind(asked.packet.destination);
+    let from = local::kind(asked.packet.source);
+    let is_message = asked.packet.has_type && asked.packet.family != family::IGMP;
+    // Read in any case. Read only where it is a message, it isn't there where 6.1 takes it for possible
+    // that it isn't one and then that it is (`R4 !read_ok`).
+    let ty_of_message = black_box(asked.packet.ty);
     let original = Original {
         family: if asked.is_v6() { family::ICMPV6 } else { family::ICMPV4 },
-        source: asked.subject.source,
-        destination: asked.subject.destination,
+        source: asked.packet.source,
+        destination: asked.packet.destination,
         from_broadcast: from == kind::BROADCAST,
         to_broadcast: to == kind::BROADCAST,
         to_link_group,
-        later_fragment: asked.fragment == fragment::LATER,
-        message: is_message.then_some(asked.ty),
+        later_fragment: asked.packet.fragment == fragment::LATER,
+        message: is_message.then_some(ty_of_message),
     };
     if from == kind::UNICAST || unanswerable(&original, ty, code) {
         return false;
     }
     (asked.mtu, asked.tai_offset_s) = (endpoint.mtu, endpoint.tai_offset_s);
-    let source = asked.subject.source.v4().to_be();
+    let source = asked.packet.source.v4().to_be();
     asked.mask = mask_v4(endpoint, source);
     asked.from = if to == kind::UNICAST {
-        asked.subject.destination
+        asked.packet.destination
     } else if asked.is_v6() {
-        source_v6(endpoint, asked.subject.source)
+        source_v6(endpoint, asked.packet.source)
     } else {
         Address::mapped(u32::from_be(source_v4(endpoint, source)))
     };

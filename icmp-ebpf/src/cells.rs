@@ -6,11 +6,11 @@
 
 use crate::{
     atomic,
-    limit::{Subject, TRIES},
+    limit::TRIES,
     maps::{CELL_STATS, CELLS},
 };
 use icmp_common::{
-    abi::KeyedLimit,
+    abi::{KeyedLimit, PolicyTable},
     cells::{Cell, CellSet, ESTABLISHED, Place, WAYS, find, may_establish, tag},
 };
 
@@ -36,7 +36,7 @@ const PLENTY: u64 = 1 << 33;
 /// admitted; where it has plenty, the key becomes established.
 #[inline(always)]
 pub fn charge(
-    subject: &Subject,
+    policy: &PolicyTable,
     limit: &KeyedLimit,
     key: [u64; 2],
     now: u64,
@@ -44,8 +44,8 @@ pub fn charge(
     strangers: bool,
     plenty: bool,
 ) -> Charged {
-    let tag = tag([subject.secret, limit.secret], key);
-    let mut how = u64::from(subject.cell_mask);
+    let tag = tag([policy.secret, limit.secret], key);
+    let mut how = u64::from(policy.cell_mask);
     if strangers {
         how |= STRANGERS;
     }

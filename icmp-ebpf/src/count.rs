@@ -18,8 +18,7 @@ use icmp_common::{
 
 /// Counts a packet, and tells the trace of it where there is one.
 #[inline(always)]
-pub fn finish<F: Buffer>(frame: &F, outcome: Outcome, trace: Trace) {
-    let octets = frame.octets();
+pub fn finish<F: Buffer>(octets: u64, outcome: Outcome, trace: Trace) {
     let number = number(row::<F>(trace.class), outcome);
     if let Some(counter) = COUNTERS_MAP.get_ptr_mut(number) {
         // SAFETY: this CPU's own element. Both hooks run with softirqs off, so neither runs within

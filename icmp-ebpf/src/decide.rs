@@ -6,6 +6,7 @@
 
 use crate::{
     INTERNAL_ERROR, answer,
+    error::Faults,
     frame::Buffer,
     limit, local,
     maps::{INTERFACE_ID, POLICY, ZONES_V4, ZONES_V6},
@@ -19,6 +20,7 @@ use icmp_common::{
     },
     parse::Packet,
     verdict::{Mode, Outcome, Reason, Verdict},
+    wire::ipv6::Address,
 };
 
 /// The faults that can have a packet dropped, by hook: of what is sent, that it must not be (G1). All
@@ -27,7 +29,12 @@ const ENFORCEABLE: [u32; hook::COUNT] = [u32::MAX, Reason::UNANSWERABLE.bit()];
 
 /// Decides on a parsed and validated packet.
 #[inline(always)]
-pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
+pub fn decide<F: Buffer>(
+    frame: &F,
+    packet: &Packet,
+    found: Faults,
+    octets: u64,
+) -> (Outcome, Trace) {
     let mut trace = Trace {
         family: packet.family,
         has_type: u8::from(packet.has_type),
@@ -39,7 +46,7 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
         pad: 0,
         rule: RULE_NONE,
         class: abi::class_headerless(packet.family),
-        faults: packet.faults,
+        faults: found.held,
     };
     // The key is opaque, and so on the stack. As a plain constant it lies in .rodata, where the compiler
     // merges it with any constant of the loader's whose initial value is 0: the lookup then asks
@@ -52,7 +59,7 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
     let Some(entry) = class(policy, packet) else { return (INTERNAL_ERROR, trace) };
     trace.class = entry.class;
 
-    let mut faults = packet.faults & !policy.checks_off;
+    let mut faults = found.held & !policy.checks_off;
     if faults != 0 {
         let enforced = if observing {
             0
@@ -67,7 +74,7 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
     // A packet that couldn't be read as far as its type, for a fault that isn't enforced: there is
     // nothing for a rule to match, and the fault is what there is to tell.
     if !packet.has_type && packet.fragment != fragment::LATER {
-        return (Outcome::new(Reason::first(packet.faults), Mode::Observe), trace);
+        return (Outcome::new(Reason::first(found.held), Mode::Observe), trace);
     }
 
     let Some(number) = rule_number(frame, policy, packet, entry) else {
@@ -80,7 +87,7 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
     let observing = observing || rule.flags & rule_flag::OBSERVE != 0;
 
     // What this rule asks for in transit is its own doing, which it may only observe.
-    let asked = packet.transit_faults & rule.checks;
+    let asked = found.in_transit & rule.checks;
     if asked != 0 {
         trace.faults |= asked;
         faults |= asked & !policy.checks_off;
@@ -90,7 +97,7 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet) -> (Outcome, Trace) {
         }
     }
 
-    let reason = apply(frame, packet, policy, rule, observing);
+    let reason = apply(frame, packet, found, octets, policy, rule, observing);
     let outcome = Outcome::new(reason, if observing { Mode::Observe } else { Mode::Enforce });
     // A fault that is only observed doesn't exempt the packet from its rule, but where the rule
     // lets it pass, the fault is what there is to tell.
@@ -130,19 +137,31 @@ fn rule_number<F: Buffer>(
         index = index.wrapping_add(u32::from(place).wrapping_mul(policy.destination_stride));
     }
     if policy.flags & (policy_flag::ZONES_V4 | policy_flag::ZONES_V6) != 0 {
-        let zone = zone::<F>(policy, packet);
+        let other = if F::HOOK == hook::EGRESS { packet.destination } else { packet.source };
+        let zone = icmpgate_zone(policy, packet.family.into(), other.0[0], other.0[1]);
         index = index.wrapping_add(zone.wrapping_mul(policy.zone_stride));
     }
     policy.decisions.get(index as usize).copied()
 }
 
-/// The set of zones that the longest prefix of whom it is from belongs to; of what is sent, of whom it
-/// is for. 0 where there is none.
+/// The set of zones that the longest prefix of an address belongs to, which is that of whom a packet is
+/// from, or of whom it is sent to, in two words as they lie in the packet. 0 where there is none. A
+/// global function, so that the keys are on no stack but its own.
 ///
 /// The structure behind the zones is known to this function, to the maps and to the loader's
 /// `zones` module, and to nothing else.
-#[inline(always)]
-fn zone<F: Buffer>(policy: &PolicyTable, packet: &Packet) -> u32 {
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_zone(
+    policy: *const PolicyTable,
+    family: u32,
+    high: u64,
+    low: u64,
+) -> u32 {
+    // SAFETY: the only caller hands over a reference, and the verifier checks the size that BTF
+    // says. It also wants to see that it isn't null.
+    let Some(policy) = (unsafe { policy.as_ref() }) else { return 0 };
+    let other = Address([high, low]);
     /// The trie's key is packed. On the stack its data must lie at 8 octets, and so the key at 4
     /// more: otherwise it is written by words that the verifier refuses (`misaligned stack
     /// access`).
@@ -152,8 +171,7 @@ fn zone<F: Buffer>(policy: &PolicyTable, packet: &Packet) -> u32 {
         key: Key<T>,
     }
 
-    let other = if F::HOOK == hook::EGRESS { packet.destination } else { packet.source };
-    let found = if packet.family == family::ICMPV6 {
+    let found = if family == u32::from(family::ICMPV6) {
         if policy.flags & policy_flag::ZONES_V6 == 0 {
             return 0;
         }
@@ -173,6 +191,8 @@ fn zone<F: Buffer>(policy: &PolicyTable, packet: &Packet) -> u32 {
 fn apply<F: Buffer>(
     frame: &F,
     packet: &Packet,
+    found: Faults,
+    octets: u64,
     policy: &PolicyTable,
     rule: &Rule,
     observing: bool,
@@ -180,8 +200,10 @@ fn apply<F: Buffer>(
     match rule.action {
         action::PASS => Reason::ACCEPTED,
         action::DROP => Reason(rule.reason),
-        action::LIMIT => limit::admit(frame, packet, policy, rule),
-        action::REJECT | action::REPLY => answer::answer(frame, packet, policy, rule, observing),
+        action::LIMIT => limit::admit(frame, packet, octets, policy, rule),
+        action::REJECT | action::REPLY => {
+            answer::answer(frame, packet, found, octets, policy, rule, observing)
+        }
         _ => Reason::INTERNAL_ERROR,
     }
 }

@@ -14,7 +14,7 @@ use icmp_common::{
     answerable::{Original, unanswerable},
     parse::{Frame, Packet},
     verdict::Reason,
-    wire::{ipv6::Address, quote},
+    wire::quote,
 };
 
 /// The furthest that an error may begin whose quote is read, so that what is behind the quoted
@@ -22,38 +22,21 @@ use icmp_common::{
 /// linear area holds.
 const MAX_OFFSET: u32 = 0x3fff;
 
-/// An error, as far as this stage looks at it.
-#[repr(C)]
-pub struct Error {
-    source: Address,
-    destination: Address,
-    offset: u32,
-    length: u32,
-    family: u32,
-    ty: u32,
-    code: u32,
-    pad: u32,
+/// What is wrong with a packet: sets of [`Reason::bit`]s.
+#[derive(Clone, Copy)]
+pub struct Faults {
+    /// What holds wherever the packet goes.
+    pub held: u32,
+    /// What holds in transit where the packet's rule asks for it.
+    pub in_transit: u32,
 }
 
-/// Finds the faults of an error that only this machine, or the quote, tells.
+/// All faults of a packet: those that parser and checks found, and of an error those that only this
+/// machine, or the quote, tells.
 #[inline(always)]
-pub fn judge<F: Buffer>(frame: &F, packet: &mut Packet) {
-    if !packet.is_error {
-        return;
-    }
-    let error = Error {
-        source: packet.source,
-        destination: packet.destination,
-        offset: packet.offset,
-        length: packet.length,
-        family: packet.family.into(),
-        ty: packet.ty.into(),
-        code: packet.code.into(),
-        pad: 0,
-    };
-    let found = frame.judge(&error);
-    packet.faults |= found as u32;
-    packet.transit_faults |= (found >> 32) as u32;
+pub fn judge<F: Buffer>(frame: &F, packet: &Packet) -> Faults {
+    let found = if packet.is_error { frame.judge(packet) } else { 0 };
+    Faults { held: packet.faults | found as u32, in_transit: (found >> 32) as u32 }
 }
 
 /// The faults of an error: in the lower half those that hold, in the upper half those that hold in
@@ -61,21 +44,21 @@ pub fn judge<F: Buffer>(frame: &F, packet: &mut Packet) {
 /// part of the pipeline, its ways are multiplied by the pipeline's.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, error: *const Error) -> u64 {
+pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, packet: *const Packet) -> u64 {
     // SAFETY: the only caller hands over a reference, and the verifier checks the size that BTF
     // says. It also wants to see that it isn't null.
-    let Some(error) = (unsafe { error.as_ref() }) else { return 0 };
+    let Some(packet) = (unsafe { packet.as_ref() }) else { return 0 };
     let ctx = XdpContext::new(ctx);
-    let frame = XdpFrame::linear(&ctx);
-    let is_transit = |error: &Error| {
-        local::destination(error.family as u8, error.destination) != destination::LOCAL
+    let frame = XdpFrame::new(&ctx);
+    let is_transit = |packet: &Packet| {
+        local::destination(packet.family, packet.destination) != destination::LOCAL
     };
-    if error.family == u32::from(family::ICMPV6) {
-        checks(is_unanswerable(&frame, error, family::ICMPV6, false), || is_transit(error))
+    if packet.family == family::ICMPV6 {
+        checks(is_unanswerable(&frame, packet, family::ICMPV6, false), || is_transit(packet))
     } else {
-        let to_broadcast = local::is_broadcast(error.destination);
-        let unanswerable = is_unanswerable(&frame, error, family::ICMPV4, to_broadcast);
-        u64::from(addresses(error, to_broadcast)) | checks(unanswerable, || is_transit(error))
+        let to_broadcast = local::is_broadcast(packet.destination);
+        let unanswerable = is_unanswerable(&frame, packet, family::ICMPV4, to_broadcast);
+        u64::from(addresses(packet, to_broadcast)) | checks(unanswerable, || is_transit(packet))
     }
 }
 
@@ -83,25 +66,25 @@ pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, error: *const Error) -> u64 {
 /// the rule asks for that.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn icmpgate_skb_error(skb: *mut __sk_buff, error: *const Error) -> u64 {
+pub extern "C" fn icmpgate_skb_error(skb: *mut __sk_buff, packet: *const Packet) -> u64 {
     // SAFETY: as above.
-    let Some(error) = (unsafe { error.as_ref() }) else { return 0 };
+    let Some(packet) = (unsafe { packet.as_ref() }) else { return 0 };
     let ctx = TcContext::new(skb);
-    let frame = SkbFrame::linear(&ctx);
-    let unanswerable = if error.family == u32::from(family::ICMPV6) {
-        is_unanswerable(&frame, error, family::ICMPV6, false)
+    let frame = SkbFrame::new(&ctx);
+    let unanswerable = if packet.family == family::ICMPV6 {
+        is_unanswerable(&frame, packet, family::ICMPV6, false)
     } else {
-        let to_broadcast = local::is_broadcast(error.destination);
-        is_unanswerable(&frame, error, family::ICMPV4, to_broadcast)
+        let to_broadcast = local::is_broadcast(packet.destination);
+        is_unanswerable(&frame, packet, family::ICMPV4, to_broadcast)
     };
     checks(unanswerable, || frame.origin() == origin::FORWARDED)
 }
 
 /// V1: an error from or to an address that the routing tables call a broadcast.
 #[inline(always)]
-fn addresses(error: &Error, to_broadcast: bool) -> u32 {
+fn addresses(packet: &Packet, to_broadcast: bool) -> u32 {
     let mut faults = 0;
-    if local::is_broadcast(error.source) {
+    if local::is_broadcast(packet.source) {
         faults |= Reason::ERROR_SOURCE.bit();
     }
     if to_broadcast {
@@ -113,22 +96,24 @@ fn addresses(error: &Error, to_broadcast: bool) -> u32 {
 /// V2: whether it quotes a packet that no error may answer. A quote that can't be read says nothing
 /// (W6).
 #[inline(always)]
-fn is_unanswerable<F: Frame>(frame: &F, error: &Error, family: u8, to_broadcast: bool) -> bool {
-    if error.offset > MAX_OFFSET {
+fn is_unanswerable<F: Frame>(frame: &F, packet: &Packet, family: u8, to_broadcast: bool) -> bool {
+    if packet.offset > MAX_OFFSET {
         return false;
     }
-    let Some(quote) = quote::read(frame, family, error.offset, error.length) else { return false };
+    let Some(quote) = quote::read(frame, family, packet.offset, packet.length) else {
+        return false;
+    };
     let mut original = Original::of_quote(family, &quote);
     if family == family::ICMPV4 {
         original.to_broadcast = local::is_broadcast(quote.destination);
         // An error goes to whom it quotes as the source: mostly there is nothing to look up again.
-        original.from_broadcast = if quote.source == error.destination {
+        original.from_broadcast = if quote.source == packet.destination {
             to_broadcast
         } else {
             local::is_broadcast(quote.source)
         };
     }
-    unanswerable(&original, error.ty as u8, error.code as u8)
+    unanswerable(&original, packet.ty, packet.code)
 }
 
 /// The place of a fault of rows V2 to V8: they hold for what is addressed to this machine, in

@@ -4,9 +4,9 @@
 use crate::{
     answer::{Asked, icmpgate_answer},
     error,
-    limit::Subject,
     maps::SCRATCH as SCRATCH_MAP,
     penalty::icmpgate_offence,
+    pipeline::{icmpgate_conclude, icmpgate_read},
 };
 use aya_ebpf::{
     bindings::xdp_md,
@@ -15,10 +15,10 @@ use aya_ebpf::{
 };
 use core::hint::black_box;
 use icmp_common::{
-    abi::{Rule, hook, origin},
+    abi::{PolicyTable, Rule, hook, origin},
     cursor::Cursor,
-    parse::Frame,
-    verdict::Reason,
+    parse::{Candidate, Frame, Packet},
+    verdict::{Reason, Verdict},
     wire::{
         igmp,
         ipv6::{self, Chain, End},
@@ -49,14 +49,18 @@ pub trait Buffer: Frame {
     fn octets(&self) -> u64;
     /// One of [`origin`]; only where something is sent.
     fn origin(&self) -> u8;
+    /// Reads a packet and finds its faults; `Err` is why it isn't ours: see [`icmpgate_read`].
+    fn read(&self, candidate: Candidate, packet: &mut Packet) -> Result<(), Reason>;
+    /// What becomes of a packet of ours: see [`icmpgate_conclude`].
+    fn conclude(&self, packet: &Packet) -> Verdict;
     /// The faults of an error: see [`error::icmpgate_error`].
-    fn judge(&self, error: &error::Error) -> u64;
+    fn judge(&self, packet: &Packet) -> u64;
     /// Looks at a packet that exceeded its rule's limit by source, where the rule has a penalty: see
     /// [`crate::penalty`].
-    fn offence(&self, rule: &Rule, subject: &Subject);
+    fn offence(&self, rule: &Rule, packet: &Packet, hardware: u64);
     /// Puts the answer of a rule in the frame's place, if it may have one: see
     /// [`icmpgate_answer`]. The reason is that of the answer, or of what keeps it back.
-    fn answer(&self, rule: &Rule, asked: &mut Asked) -> Reason;
+    fn answer(&self, rule: &Rule, policy: &PolicyTable, asked: &mut Asked) -> Reason;
 }
 
 /// The frame of one run of the program.
@@ -64,22 +68,13 @@ pub struct XdpFrame<'a> {
     ctx: &'a XdpContext,
     data: usize,
     data_end: usize,
-    octets: u64,
 }
 
 impl<'a> XdpFrame<'a> {
-    /// Loads the two pointers and the length once.
+    /// Loads the two pointers once.
     #[inline(always)]
     pub fn new(ctx: &'a XdpContext) -> Self {
-        // SAFETY: the context is the program's own.
-        let octets = unsafe { bpf_xdp_get_buff_len(ctx.ctx) };
-        Self { octets, ..Self::linear(ctx) }
-    }
-
-    /// For who only reads the linear area.
-    #[inline(always)]
-    pub fn linear(ctx: &'a XdpContext) -> Self {
-        Self { ctx, data: ctx.data(), data_end: ctx.data_end(), octets: 0 }
+        Self { ctx, data: ctx.data(), data_end: ctx.data_end() }
     }
 
     /// Whether the linear area has at least this many octets.
@@ -94,7 +89,8 @@ impl Buffer for XdpFrame<'_> {
 
     #[inline(always)]
     fn octets(&self) -> u64 {
-        self.octets
+        // SAFETY: the context is the program's own.
+        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) }
     }
 
     #[inline(always)]
@@ -103,18 +99,32 @@ impl Buffer for XdpFrame<'_> {
     }
 
     #[inline(always)]
-    fn judge(&self, error: &error::Error) -> u64 {
-        error::icmpgate_error(self.ctx.ctx, error)
+    fn read(&self, candidate: Candidate, packet: &mut Packet) -> Result<(), Reason> {
+        let Candidate { is_v6, start } = candidate;
+        match icmpgate_read(self.ctx.ctx, is_v6.into(), start, packet) {
+            0 => Ok(()),
+            reason => Err(Reason(reason as u8 - 1)),
+        }
     }
 
     #[inline(always)]
-    fn offence(&self, rule: &Rule, subject: &Subject) {
-        icmpgate_offence(self.ctx.ctx, rule, subject);
+    fn conclude(&self, packet: &Packet) -> Verdict {
+        Verdict::from_raw(icmpgate_conclude(self.ctx.ctx, packet))
     }
 
     #[inline(always)]
-    fn answer(&self, rule: &Rule, asked: &mut Asked) -> Reason {
-        Reason(icmpgate_answer(self.ctx.ctx, rule, asked) as u8)
+    fn judge(&self, packet: &Packet) -> u64 {
+        error::icmpgate_error(self.ctx.ctx, packet)
+    }
+
+    #[inline(always)]
+    fn offence(&self, rule: &Rule, packet: &Packet, hardware: u64) {
+        icmpgate_offence(self.ctx.ctx, rule, packet, hardware);
+    }
+
+    #[inline(always)]
+    fn answer(&self, rule: &Rule, policy: &PolicyTable, asked: &mut Asked) -> Reason {
+        Reason(icmpgate_answer(self.ctx.ctx, rule, policy, asked) as u8)
     }
 }
 
@@ -222,7 +232,7 @@ pub extern "C" fn icmpgate_sum(ctx: *mut xdp_md, offset: u32, length: u32) -> u6
         return NO_SUM;
     }
     let ctx = XdpContext::new(ctx);
-    let frame = XdpFrame::linear(&ctx);
+    let frame = XdpFrame::new(&ctx);
     // Not decided by a comparison of pointers, which would imply those of the blocks: the compiler
     // would take these away, and the verifier wouldn't see why.
     let linear = black_box(frame.data_end - frame.data);
@@ -246,7 +256,7 @@ pub extern "C" fn icmpgate_extension_headers(
         return Chain { end: End::Cut, ..Chain::none(0) }.pack();
     }
     let ctx = XdpContext::new(ctx);
-    let frame = XdpFrame::linear(&ctx);
+    let frame = XdpFrame::new(&ctx);
     ipv6::walk(frame.cursor().skip(offset), next_header as u8).pack()
 }
 
@@ -263,7 +273,7 @@ pub extern "C" fn icmpgate_records(
         return Records::BeyondBound as u32;
     }
     let ctx = XdpContext::new(ctx);
-    let frame = XdpFrame::linear(&ctx);
+    let frame = XdpFrame::new(&ctx);
     let address = if address == mld::ADDRESS { mld::ADDRESS } else { igmp::ADDRESS };
     mld::records(frame.cursor().skip(offset), length, address) as u32
 }

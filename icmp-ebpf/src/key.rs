@@ -1,18 +1,20 @@
 //! What makes packets share a bucket: the source or destination cut to a prefix, or the link.
 
-use crate::{
-    limit::Subject,
-    maps::{INTERFACE_ID, ON_LINK},
-};
+use crate::maps::{INTERFACE_ID, ON_LINK};
 use icmp_common::{
     abi::{self, KeyedLimit, PREFIX_AUTO, family, limit_key},
     cells::prefix,
     parse::{Frame, Packet},
-    wire::ipv6::Address,
+    penalty,
+    wire::{ethernet, ipv6::Address},
 };
 
 /// Two words that stand for a key.
 pub type Key = [u64; 2];
+
+/// Beside a hardware address: it is no neighbour's of the interface. Its frame has a VLAN tag, or it is
+/// all zeros.
+pub const OTHERS: u64 = 1 << 63;
 
 /// The first octets of keys that are no addresses: no source is of ff00::/8, and no packet that is
 /// sent to a link-layer address has its own.
@@ -20,46 +22,41 @@ const LINK: u64 = 0xff << 56;
 /// Likewise.
 const HARDWARE: u64 = 0xff << 56 | 0xff << 48;
 
-/// What stands for the source of a packet. A host that has no address yet has only its hardware's
-/// (L1).
+/// The hardware address that a frame is from, as `icmp_common::penalty` has it as a number, and
+/// [`OTHERS`].
 #[inline(always)]
-pub fn source<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> Address {
-    if !packet.source.is_unspecified() {
-        return packet.source;
-    }
+pub fn hardware<F: Frame + ?Sized>(frame: &F) -> u64 {
     // The frame has a link-layer header: its packet was parsed.
-    let [a, b, c, d, e, f] = frame.cursor().skip(6).take::<[u8; 6]>().unwrap_or([0; 6]);
-    Address([HARDWARE.to_be(), u64::from_be_bytes([0, 0, a, b, c, d, e, f]).to_be()])
+    let Some([a, b, c, d, e, f, high, low]) = frame.cursor().skip(6).take::<[u8; 8]>() else {
+        return OTHERS;
+    };
+    let address = penalty::hardware([a, b, c, d, e, f]);
+    match u16::from_be_bytes([high, low]) {
+        ethernet::IPV4 | ethernet::IPV6 if address != 0 => address,
+        _ => address | OTHERS,
+    }
 }
 
-/// The key of a packet under a limit.
+/// The key of a packet under a limit. A source that has no address yet has only its hardware's (L1).
 #[inline(always)]
-pub fn of(subject: &Subject, limit: &KeyedLimit) -> Key {
+pub fn of(packet: &Packet, hardware: u64, limit: &KeyedLimit) -> Key {
     match limit.key {
-        limit_key::SOURCE => by_address(subject.source, subject.family, limit),
-        limit_key::DESTINATION => by_address(subject.destination, subject.family, limit),
+        limit_key::SOURCE if packet.source.is_unspecified() => [HARDWARE, hardware & !OTHERS],
+        limit_key::SOURCE => by_address(packet.source, packet.family, limit),
+        limit_key::DESTINATION => by_address(packet.destination, packet.family, limit),
         _ => [LINK, INTERFACE_ID.load().into()],
     }
 }
 
 #[inline(always)]
-fn by_address(address: Address, family: u32, limit: &KeyedLimit) -> Key {
-    if is_hardware(address) {
-        return address.words();
-    }
+fn by_address(address: Address, family: u8, limit: &KeyedLimit) -> Key {
     cut(address, family, bits(address, family, limit))
-}
-
-/// Whether what stands for a source is its hardware.
-#[inline(always)]
-pub fn is_hardware(address: Address) -> bool {
-    address.words()[0] == HARDWARE
 }
 
 /// How many bits of an address make its key.
 #[inline(always)]
-pub fn bits(address: Address, family: u32, limit: &KeyedLimit) -> u8 {
-    if family != u32::from(family::ICMPV6) {
+pub fn bits(address: Address, family: u8, limit: &KeyedLimit) -> u8 {
+    if family != family::ICMPV6 {
         return limit.prefix_v4;
     }
     match limit.prefix_v6 {
@@ -71,8 +68,8 @@ pub fn bits(address: Address, family: u32, limit: &KeyedLimit) -> u8 {
 
 /// An address cut to so many bits.
 #[inline(always)]
-pub fn cut(address: Address, family: u32, bits: u8) -> Key {
-    if family != u32::from(family::ICMPV6) {
+pub fn cut(address: Address, family: u8, bits: u8) -> Key {
+    if family != family::ICMPV6 {
         return [0, u64::from(address.v4() & prefix::mask_v4(bits)) | 0xffff << 32];
     }
     let (words, mask) = (address.words(), prefix::mask_v6(bits));

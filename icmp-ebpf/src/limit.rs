@@ -29,7 +29,6 @@ use icmp_common::{
     bucket::{UNITS_PER_S, has, octets_cost, randomised, spent},
     parse::Packet,
     verdict::Reason,
-    wire::ipv6::Address,
 };
 
 /// How often a compare-and-swap is tried before the packet counts as beyond the limit. Each loss
@@ -38,72 +37,68 @@ pub const TRIES: u32 = 8;
 /// How long a total keeps room for the established after one of them drew on it.
 const RECENT: u64 = UNITS_PER_S;
 
-/// What limits look at: of the packet and, so that it stays one policy's, of the policy.
-#[repr(C)]
-pub struct Subject {
-    /// The source; `::` and 0.0.0.0 as the hardware address that stands for them.
-    pub source: Address,
-    /// The destination.
-    pub destination: Address,
-    /// Its octets, as the hook sees the frame.
-    pub octets: u64,
-    /// [`PolicyTable::secret`].
-    pub secret: u64,
-    /// [`PolicyTable::cell_mask`].
-    pub cell_mask: u32,
-    /// Its family.
-    pub family: u32,
-    /// The hardware address that the frame is from, as a number; 0 where the rule doesn't ask, or
-    /// the frame has a VLAN tag.
-    pub hardware: u64,
-}
-
 /// Beside the reason that [`icmpgate_limits`] gives: it was a limit by source that refused.
 const BY_SOURCE: u32 = 1 << 8;
 
 /// Asks the limits of a rule; where all admit the packet, all are charged.
 #[inline(always)]
-pub fn admit<F: Buffer>(frame: &F, packet: &Packet, policy: &PolicyTable, rule: &Rule) -> Reason {
+pub fn admit<F: Buffer>(
+    frame: &F,
+    packet: &Packet,
+    octets: u64,
+    policy: &PolicyTable,
+    rule: &Rule,
+) -> Reason {
     let penalised = rule.penalty.after != 0;
-    let subject = Subject {
-        source: key::source(frame, packet),
-        destination: packet.destination,
-        octets: frame.octets(),
-        secret: policy.secret,
-        cell_mask: policy.cell_mask,
-        family: packet.family.into(),
-        hardware: if penalised { penalty::hardware(frame) } else { 0 },
-    };
-    if penalised && penalty::icmpgate_is_boxed(rule, &subject) != 0 {
+    // Most rules don't ask where a frame is from.
+    let hardware =
+        if penalised || packet.source.is_unspecified() { key::hardware(frame) } else { 0 };
+    if penalised && penalty::icmpgate_is_boxed(rule, packet, hardware) != 0 {
         return Reason::PENALTY_BOX;
     }
-    let found = icmpgate_limits(rule, &subject);
+    let found = icmpgate_limits(rule, policy, packet, octets, hardware);
     if penalised && found & BY_SOURCE != 0 {
-        frame.offence(rule, &subject);
+        frame.offence(rule, packet, hardware);
     }
     Reason(found as u8)
 }
 
-/// Asks the limits of a rule about what is put together already.
+/// Asks the limits of a rule about a packet that has a source.
 #[inline(always)]
-pub fn ask_rule(rule: &Rule, subject: &Subject) -> Reason {
-    Reason(icmpgate_limits(rule, subject) as u8)
+pub fn ask_rule(rule: &Rule, policy: &PolicyTable, packet: &Packet, octets: u64) -> Reason {
+    Reason(icmpgate_limits(rule, policy, packet, octets, 0) as u8)
 }
 
-/// Asks the limits of a rule about a packet; the result is a [`Reason`], and [`BY_SOURCE`]. A global
-/// function, which the verifier looks at once: as part of the pipeline, all its ways are walked again
-/// in every state that reaches it (`BPF program is too large`).
+/// Asks the limits of a rule about a packet of so many octets, from this hardware address where that
+/// matters ([`key::hardware`]); the result is a [`Reason`], and [`BY_SOURCE`]. A global function,
+/// which the verifier looks at once: as part of the pipeline, all its ways are walked again in every
+/// state that reaches it (`BPF program is too large`).
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn icmpgate_limits(rule: *const Rule, subject: *const Subject) -> u32 {
-    // SAFETY: the only caller hands over references, and the verifier checks the sizes that BTF
+pub extern "C" fn icmpgate_limits(
+    rule: *const Rule,
+    policy: *const PolicyTable,
+    packet: *const Packet,
+    octets: u64,
+    hardware: u64,
+) -> u32 {
+    // SAFETY: the only callers hand over references, and the verifier checks the sizes that BTF
     // says. It also wants to see that they aren't null.
-    let (Some(rule), Some(subject)) = (unsafe { rule.as_ref() }, unsafe { subject.as_ref() })
+    let (Some(rule), Some(policy), Some(packet)) =
+        (unsafe { (rule.as_ref(), policy.as_ref(), packet.as_ref()) })
     else {
         return Reason::INTERNAL_ERROR.0.into();
     };
-    let (reason, by_source) = ask(rule, subject);
+    let (reason, by_source) = ask(rule, &Subject { policy, packet, octets, hardware });
     u32::from(reason.0) | if by_source { BY_SOURCE } else { 0 }
+}
+
+/// What limits look at.
+struct Subject<'a> {
+    policy: &'a PolicyTable,
+    packet: &'a Packet,
+    octets: u64,
+    hardware: u64,
 }
 
 /// What a total has left for whom, as step 1 finds it.
@@ -117,7 +112,7 @@ struct Room {
 
 /// The reason, and whether it is that of a limit by source.
 #[inline(always)]
-fn ask(rule: &Rule, subject: &Subject) -> (Reason, bool) {
+fn ask(rule: &Rule, subject: &Subject<'_>) -> (Reason, bool) {
     let mut clock = Clock::new();
     let mut room = Room { strangers: true, plenty: true };
     for total in &rule.totals {
@@ -135,7 +130,8 @@ fn ask(rule: &Rule, subject: &Subject) -> (Reason, bool) {
         if keyed.cost == 0 {
             break;
         }
-        if keyed.flags & limit_flag::EXCEPT_GATEWAY != 0 && local::is_gateway(subject.source) {
+        if keyed.flags & limit_flag::EXCEPT_GATEWAY != 0 && local::is_gateway(subject.packet.source)
+        {
             continue;
         }
         match charge_key(subject, keyed, &mut clock, room) {
@@ -179,13 +175,13 @@ fn count(limit: u32, passed: u64, refused: u64) {
 
 /// What a packet costs under a limit.
 #[inline(always)]
-fn cost_of(subject: &Subject, cost: u64, flags: u8) -> u64 {
+fn cost_of(subject: &Subject<'_>, cost: u64, flags: u8) -> u64 {
     if flags & limit_flag::OCTETS != 0 { octets_cost(cost, subject.octets as u32) } else { cost }
 }
 
 /// Step 1: what a total has left; `None` where not even one packet more.
 #[inline(always)]
-fn peek(subject: &Subject, total: &TotalLimit, clock: &mut Clock) -> Option<Room> {
+fn peek(subject: &Subject<'_>, total: &TotalLimit, clock: &mut Clock) -> Option<Room> {
     let Some(bucket) = BUCKETS.get_ptr_mut(total.limit) else {
         return Some(Room { strangers: true, plenty: true });
     };
@@ -209,11 +205,11 @@ fn peek(subject: &Subject, total: &TotalLimit, clock: &mut Clock) -> Option<Room
 /// Step 2: charges the bucket of a packet's key; where that has none, the limit's own, which all
 /// such keys share.
 #[inline(always)]
-fn charge_key(subject: &Subject, keyed: &KeyedLimit, clock: &mut Clock, room: Room) -> Charged {
+fn charge_key(subject: &Subject<'_>, keyed: &KeyedLimit, clock: &mut Clock, room: Room) -> Charged {
     let now = clock.now(keyed.flags);
     let cost = cost_of(subject, keyed.cost, keyed.flags);
-    let key = key::of(subject, keyed);
-    let charged = cells::charge(subject, keyed, key, now, cost, room.strangers, room.plenty);
+    let key = key::of(subject.packet, subject.hardware, keyed);
+    let charged = cells::charge(subject.policy, keyed, key, now, cost, room.strangers, room.plenty);
     if charged == Charged::NoCell
         && icmpgate_charge_bucket(keyed.limit, now, cost, keyed.depth, cost) != 0
     {
@@ -224,7 +220,7 @@ fn charge_key(subject: &Subject, keyed: &KeyedLimit, clock: &mut Clock, room: Ro
 
 /// Step 3: charges a total. It may have been spent since it was peeked at.
 #[inline(always)]
-fn charge(subject: &Subject, total: &TotalLimit, clock: &mut Clock, established: bool) -> bool {
+fn charge(subject: &Subject<'_>, total: &TotalLimit, clock: &mut Clock, established: bool) -> bool {
     let now = clock.now(total.flags);
     let cost = cost_of(subject, total.cost, total.flags);
     let charged = if total.flags & limit_flag::RANDOM != 0 {

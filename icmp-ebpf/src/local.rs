@@ -15,7 +15,16 @@ struct Key([u8; 16]);
 /// One of [`local`], or 0 for an address of which nothing is known.
 #[inline(always)]
 pub fn kind(address: Address) -> u32 {
-    let key = Key(address.octets());
+    let [high, low] = address.0;
+    icmpgate_local(high, low)
+}
+
+/// The same of an address in two words as they lie in the packet. A global function, so that the key is
+/// on no stack but its own.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_local(high: u64, low: u64) -> u32 {
+    let key = Key(Address([high, low]).octets());
     // SAFETY: the loader replaces values as a whole, and a u32 is read at once.
     unsafe { LOCAL.get(key.0) }.copied().unwrap_or(0)
 }

@@ -1,9 +1,4 @@
-//! The kernel program: the pipeline as a table of contents.
-//!
-//! Every packet of ours has exactly one verdict and one reason, and is counted once, in
-//! [`count::finish`]. What isn't ours passes at once. What is ours and malformed is dropped with
-//! its reason, unless the policy looks away from that reason. The parser and the checks are
-//! `icmp-common`'s: the same source that the host's tests run.
+//! The kernel program: its entry points. What they do is in [`pipeline`].
 
 #![no_std]
 #![no_main]
@@ -26,6 +21,7 @@ mod limit;
 mod local;
 mod maps;
 mod penalty;
+mod pipeline;
 mod reject;
 mod reply;
 mod skb;
@@ -35,13 +31,12 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use frame::{Buffer, XdpFrame};
+use frame::XdpFrame;
 use icmp_common::{
-    abi::{CLASS_NOT_OURS, RULE_NONE, Trace, tc_action},
-    parse::parse,
-    validate::{note_error, validate},
+    abi::tc_action,
     verdict::{Mode, Outcome, Reason, Verdict},
 };
+use pipeline::gate;
 use skb::SkbFrame;
 
 /// What arrives.
@@ -61,34 +56,6 @@ pub fn icmpgate_egress(ctx: TcContext) -> i32 {
         Verdict::Drop => tc_action::SHOT,
         _ => tc_action::UNSPEC,
     }
-}
-
-#[inline(always)]
-fn gate<F: Buffer>(frame: &F) -> Verdict {
-    let (outcome, trace) = stages(frame);
-    if outcome.reason() == Reason::INTERNAL_ERROR {
-        icmpgate_internal_error();
-    }
-    count::finish(frame, outcome, trace);
-    outcome.verdict()
-}
-
-#[inline(always)]
-fn stages<F: Buffer>(frame: &F) -> (Outcome, Trace) {
-    let mut packet = match parse(frame) {
-        Ok(packet) => packet,
-        Err(reason) => {
-            let trace = Trace { class: CLASS_NOT_OURS, rule: RULE_NONE, ..Trace::default() };
-            return (Outcome::new(reason, Mode::Enforce), trace);
-        }
-    };
-    if F::FROM_WIRE {
-        validate(frame, &mut packet);
-    } else {
-        note_error(&mut packet);
-    }
-    error::judge(frame, &mut packet);
-    decide::decide(frame, &packet)
 }
 
 /// Says that a map operation failed that cannot fail, to whoever runs the daemon. A function of its

@@ -5,7 +5,7 @@ use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray, ProgramArray},
     macros::btf_map,
 };
-use icmp_common::{abi, cells::CellSet, penalty};
+use icmp_common::{abi, cells::CellSet, parse::Packet, penalty};
 
 /// The policy in force: one slot, and in it a table for each hook.
 #[btf_map]
@@ -130,6 +130,11 @@ pub static SWEEP: Array<abi::Sweep, 1> = Array::new();
 /// Where it goes on.
 #[btf_map]
 pub static SWEEP_TO: ProgramArray<1> = ProgramArray::new();
+
+/// The packet at hand, while it is. Not on the stack, of which all functions that call each other have
+/// 512 octets together.
+#[btf_map]
+pub static PACKET: PerCpuArray<Packet, 1> = PerCpuArray::new();
 
 /// What is asked to be answered, while it is.
 #[btf_map]

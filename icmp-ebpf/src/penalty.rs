@@ -14,9 +14,7 @@
 )]
 
 use crate::{
-    atomic, key,
-    limit::Subject,
-    local,
+    atomic, key, local,
     maps::{INTERFACE_ID, MIRROR, NEIGHBOURS, PENALTY_BOX, PENALTY_STATS, ROUTES},
 };
 use aya_ebpf::{
@@ -27,9 +25,8 @@ use aya_ebpf::{
 use core::hint::black_box;
 use icmp_common::{
     abi::{self, Rule, family},
-    parse::Frame,
+    parse::Packet,
     penalty::{self, HOPS, NeighbourKey, Source, SourceKey, Step, end, flag, hop, mirror, refusal},
-    wire::ethernet,
 };
 
 /// `AF_INET` and `AF_INET6`.
@@ -43,36 +40,26 @@ const FIB_SUCCESS: i64 = 0;
 const FIB_FWD_DISABLED: i64 = 5;
 const FIB_NO_NEIGH: i64 = 7;
 
-/// The hardware address that a frame is from, as a number; 0 where it has a VLAN tag, behind which
-/// are other neighbours than those of the interface.
-#[inline(always)]
-pub fn hardware<F: Frame + ?Sized>(frame: &F) -> u64 {
-    let Some([a, b, c, d, e, f, high, low]) = frame.cursor().skip(6).take::<[u8; 8]>() else {
-        return 0;
-    };
-    match u16::from_be_bytes([high, low]) {
-        ethernet::IPV4 | ethernet::IPV6 => penalty::hardware([a, b, c, d, e, f]),
-        _ => 0,
-    }
-}
-
 /// Whether a packet's source is in the box of its rule: 1, or 0. If so, it is counted there. A global
 /// function, which the verifier looks at once.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn icmpgate_is_boxed(rule: *const Rule, subject: *const Subject) -> u32 {
+pub extern "C" fn icmpgate_is_boxed(
+    rule: *const Rule,
+    packet: *const Packet,
+    hardware: u64,
+) -> u32 {
     // SAFETY: the only caller hands over references, and the verifier checks the sizes that BTF
     // says. It also wants to see that they aren't null.
-    let (Some(rule), Some(subject)) = (unsafe { rule.as_ref() }, unsafe { subject.as_ref() })
-    else {
+    let (Some(rule), Some(packet)) = (unsafe { rule.as_ref() }, unsafe { packet.as_ref() }) else {
         return 0;
     };
-    let Some(key) = key_of(rule, subject) else { return 0 };
+    let Some(key) = key_of(rule, packet, hardware) else { return 0 };
     let Some(source) = PENALTY_BOX.get_ptr_mut(&key) else { return 0 };
     // SAFETY: an element of the map, its words read one by one.
     let until = unsafe { atomic::load(&raw const (*source).until) };
     // A prefix of many hosts may have a gateway among them.
-    if until <= now() || local::kind(subject.source) != 0 {
+    if until <= now() || local::kind(packet.source) != 0 {
         return 0;
     }
     // SAFETY: as above.
@@ -82,25 +69,25 @@ pub extern "C" fn icmpgate_is_boxed(rule: *const Rule, subject: *const Subject) 
 
 /// What stands for the source of a packet in the box; `None` for what is never in it.
 #[inline(always)]
-fn key_of(rule: &Rule, subject: &Subject) -> Option<SourceKey> {
-    if subject.hardware == 0 || key::is_hardware(subject.source) {
+fn key_of(rule: &Rule, packet: &Packet, hardware: u64) -> Option<SourceKey> {
+    if hardware & key::OTHERS != 0 || packet.source.is_unspecified() {
         return None;
     }
     let limit = if rule.penalty.keyed == 0 { &rule.keyed[0] } else { &rule.keyed[1] };
-    let bits = key::bits(subject.source, subject.family, limit);
+    let bits = key::bits(packet.source, packet.family, limit);
     Some(SourceKey {
-        address: key::cut(subject.source, subject.family, bits),
-        hardware: subject.hardware,
+        address: key::cut(packet.source, packet.family, bits),
+        hardware,
         limit: limit.limit,
         interface: INTERFACE_ID.load() as u16,
-        version: if is_v6(subject) { 6 } else { 4 },
+        version: if is_v6(packet) { 6 } else { 4 },
         bits,
     })
 }
 
 #[inline(always)]
-fn is_v6(subject: &Subject) -> bool {
-    subject.family == u32::from(family::ICMPV6)
+fn is_v6(packet: &Packet) -> bool {
+    packet.family == family::ICMPV6
 }
 
 #[inline(always)]
@@ -116,16 +103,16 @@ fn now() -> u64 {
 pub extern "C" fn icmpgate_offence(
     ctx: *mut xdp_md,
     rule: *const Rule,
-    subject: *const Subject,
+    packet: *const Packet,
+    hardware: u64,
 ) -> u32 {
     // SAFETY: as in `icmpgate_is_boxed`.
-    let (Some(rule), Some(subject)) = (unsafe { rule.as_ref() }, unsafe { subject.as_ref() })
-    else {
+    let (Some(rule), Some(packet)) = (unsafe { rule.as_ref() }, unsafe { packet.as_ref() }) else {
         return 0;
     };
-    let why = refusal(ctx, rule, subject);
+    let why = refusal(ctx, rule, packet, hardware);
     if why == refusal::NONE {
-        hold(rule, subject);
+        hold(rule, packet, hardware);
     } else if let Some(stats) = PENALTY_STATS.get_ptr_mut(0) {
         // Opaque: the compiler knows its range from the function that gives it and takes away the
         // mask, and the verifier misses it (`R0 unbounded memory access`).
@@ -138,14 +125,14 @@ pub extern "C" fn icmpgate_offence(
 
 /// Why an offence isn't held against its source, if so.
 #[inline(always)]
-fn refusal(ctx: *mut xdp_md, rule: &Rule, subject: &Subject) -> u32 {
-    if subject.hardware == 0 {
+fn refusal(ctx: *mut xdp_md, rule: &Rule, packet: &Packet, hardware: u64) -> u32 {
+    if hardware & key::OTHERS != 0 {
         return refusal::VLAN;
     }
-    if key::is_hardware(subject.source) {
+    if packet.source.is_unspecified() {
         return refusal::NO_ADDRESS;
     }
-    match local::kind(subject.source) {
+    match local::kind(packet.source) {
         0 => {}
         abi::local::GATEWAY => return refusal::GATEWAY,
         _ => return refusal::OWN_ADDRESS,
@@ -155,12 +142,12 @@ fn refusal(ctx: *mut xdp_md, rule: &Rule, subject: &Subject) -> u32 {
         return refusal::STALE;
     }
     // Linux doesn't look a link-local address up for a packet that it forwards.
-    if is_v6(subject) && subject.source.is_link_local() {
-        return neighbour(subject);
+    if is_v6(packet) && packet.source.is_link_local() {
+        return neighbour(packet, hardware);
     }
     let off_link = u32::from(rule.penalty.flags & flag::OFF_LINK);
-    match icmpgate_ask_fib(ctx, subject, off_link) {
-        DOES_NOT_SAY => by_mirror(subject, off_link != 0),
+    match icmpgate_ask_fib(ctx, packet, hardware, off_link) {
+        DOES_NOT_SAY => by_mirror(packet, hardware, off_link != 0),
         why => why,
     }
 }
@@ -173,25 +160,26 @@ const DOES_NOT_SAY: u32 = u32::MAX;
 #[inline(never)]
 pub extern "C" fn icmpgate_ask_fib(
     ctx: *mut xdp_md,
-    subject: *const Subject,
+    packet: *const Packet,
+    hardware: u64,
     off_link: u32,
 ) -> u32 {
     // SAFETY: as in `icmpgate_is_boxed`.
-    let Some(subject) = (unsafe { subject.as_ref() }) else { return DOES_NOT_SAY };
+    let Some(packet) = (unsafe { packet.as_ref() }) else { return DOES_NOT_SAY };
     // SAFETY: all zeros is a valid question.
     let mut ask: FibLookup = unsafe { core::mem::zeroed() };
     // SAFETY: the context is the program's own.
     let interface = unsafe { (*ctx).ingress_ifindex };
     ask.ifindex = interface;
-    let (source, destination) = (subject.source, subject.destination);
-    ask.family = if is_v6(subject) { AF_INET6 } else { AF_INET };
+    let (source, destination) = (packet.source, packet.destination);
+    ask.family = if is_v6(packet) { AF_INET6 } else { AF_INET };
     // From the address that it was sent to, where rules of the routing look at that: a group is none.
-    let asker = if is_v6(subject) {
+    let asker = if is_v6(packet) {
         !destination.is_multicast() && !destination.is_link_local()
     } else {
         true
     };
-    if is_v6(subject) {
+    if is_v6(packet) {
         ask.__bindgen_anon_4.ipv6_dst = words(source.0);
         if asker {
             ask.__bindgen_anon_3.ipv6_src = words(destination.0);
@@ -212,7 +200,7 @@ pub extern "C" fn icmpgate_ask_fib(
     // Where the next hop isn't the source itself, its address stands there now.
     // SAFETY: every bit pattern is one of the unions' integers.
     let same = unsafe {
-        if is_v6(subject) {
+        if is_v6(packet) {
             ask.family == AF_INET6 && same(ask.__bindgen_anon_4.ipv6_dst, words(source.0))
         } else {
             ask.family == AF_INET && ask.__bindgen_anon_4.ipv4_dst == source.v4().to_be()
@@ -224,7 +212,7 @@ pub extern "C" fn icmpgate_ask_fib(
     if result == FIB_NO_NEIGH {
         return refusal::NEIGHBOUR_UNKNOWN;
     }
-    if penalty::hardware(ask.dmac) != subject.hardware {
+    if penalty::hardware(ask.dmac) != hardware {
         return refusal::HARDWARE_ADDRESS;
     }
     refusal::NONE
@@ -245,16 +233,16 @@ fn same(a: [u32; 4], b: [u32; 4]) -> bool {
 
 /// What the mirror of the kernel's tables says of a source: a [`refusal`].
 #[inline(always)]
-fn by_mirror(subject: &Subject, off_link: bool) -> u32 {
+fn by_mirror(packet: &Packet, hardware: u64, off_link: bool) -> u32 {
     /// As in `decide`: the trie's key is packed.
     #[repr(C, align(8))]
     struct Aligned {
         pad: u32,
         key: Key<[u8; 16]>,
     }
-    let key = Aligned { pad: 0, key: Key::new(128, subject.source.octets()) };
+    let key = Aligned { pad: 0, key: Key::new(128, packet.source.octets()) };
     let Some(route) = ROUTES.get(&key.key) else { return refusal::REVERSE_PATH };
-    if route.version != if is_v6(subject) { 6 } else { 4 } {
+    if route.version != if is_v6(packet) { 6 } else { 4 } {
         return refusal::REVERSE_PATH;
     }
     let mut why = refusal::REVERSE_PATH;
@@ -267,12 +255,12 @@ fn by_mirror(subject: &Subject, off_link: bool) -> u32 {
             continue;
         }
         if hop.kind == hop::DIRECT {
-            return neighbour(subject);
+            return neighbour(packet, hardware);
         }
         if !off_link {
             return refusal::OFF_LINK;
         }
-        if hop.hardware == subject.hardware {
+        if hop.hardware == hardware {
             return refusal::NONE;
         }
         why =
@@ -283,20 +271,20 @@ fn by_mirror(subject: &Subject, off_link: bool) -> u32 {
 
 /// Whether a frame is from the hardware that its source is known to have: a [`refusal`].
 #[inline(always)]
-fn neighbour(subject: &Subject) -> u32 {
-    let key = NeighbourKey { address: subject.source.0, interface: u64::from(INTERFACE_ID.load()) };
+fn neighbour(packet: &Packet, hardware: u64) -> u32 {
+    let key = NeighbourKey { address: packet.source.0, interface: u64::from(INTERFACE_ID.load()) };
     // SAFETY: the loader replaces values as a whole, and a u64 is read at once.
     match unsafe { NEIGHBOURS.get(&key) } {
         None => refusal::NEIGHBOUR_UNKNOWN,
-        Some(hardware) if *hardware == subject.hardware => refusal::NONE,
+        Some(known) if *known == hardware => refusal::NONE,
         Some(_) => refusal::HARDWARE_ADDRESS,
     }
 }
 
 /// Holds an offence against its source.
 #[inline(always)]
-fn hold(rule: &Rule, subject: &Subject) {
-    let Some(key) = key_of(rule, subject) else { return };
+fn hold(rule: &Rule, packet: &Packet, hardware: u64) {
+    let Some(key) = key_of(rule, packet, hardware) else { return };
     let (now, penalty) = (now(), &rule.penalty);
     // Once more where another CPU comes first.
     for _ in 0..2 {

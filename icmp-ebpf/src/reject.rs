@@ -16,18 +16,15 @@ use icmp_common::{
     wire::{ethernet, ipv4, ipv6},
 };
 
-/// The longest link-layer header.
-const LONGEST_LINK: u32 = ethernet::HEADER + ethernet::MAX_TAGS * ethernet::TAG;
-
 /// Whether options have a source route: see [`ipv4::source_routed`]. A global function for its loop.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn icmpgate_source_routed(ctx: *mut xdp_md, offset: u32, length: u32) -> u32 {
-    if offset > LONGEST_LINK + ipv4::MIN_HEADER || length > ipv4::MAX_OPTIONS {
+    if offset > ethernet::LONGEST + ipv4::MIN_HEADER || length > ipv4::MAX_OPTIONS {
         return 1;
     }
     let ctx = XdpContext::new(ctx);
-    let frame = XdpFrame::linear(&ctx);
+    let frame = XdpFrame::new(&ctx);
     ipv4::source_routed(frame.cursor().skip(offset), length).into()
 }
 
@@ -65,7 +62,7 @@ pub extern "C" fn icmpgate_reject_v6(
 
 #[inline(always)]
 fn reject_v4(ctx: &XdpContext, asked: &Asked, error: Error) -> Option<()> {
-    let frame = XdpFrame::linear(ctx);
+    let frame = XdpFrame::new(ctx);
     let header = frame.cursor().skip(link(asked)?);
     let [_, service, a, b] = { header }.take::<[u8; 4]>()?;
     let quoted = quoted_v4(u16::from_be_bytes([a, b]).into(), asked.mtu);
@@ -76,7 +73,7 @@ fn reject_v4(ctx: &XdpContext, asked: &Asked, error: Error) -> Option<()> {
         // SAFETY: a helper without arguments.
         id: unsafe { bpf_get_prandom_u32() } as u16,
         source: asked.from.v4().to_be(),
-        destination: asked.subject.source.v4().to_be(),
+        destination: asked.packet.source.v4().to_be(),
         quoted,
         sum,
     };
@@ -85,19 +82,19 @@ fn reject_v4(ctx: &XdpContext, asked: &Asked, error: Error) -> Option<()> {
 
 #[inline(always)]
 fn reject_v6(ctx: &XdpContext, asked: &Asked, error: Error) -> Option<()> {
-    let frame = XdpFrame::linear(ctx);
+    let frame = XdpFrame::new(ctx);
     let header = frame.cursor().skip(link(asked)?);
     let [_, _, _, _, a, b, _, _] = { header }.take::<[u8; 8]>()?;
     let quoted = quoted_v6(ipv6::HEADER + u32::from(u16::from_be_bytes([a, b])));
     let sum = make_room(ctx, asked, quoted, WORDS_V6)?;
-    let (source, destination) = (asked.from, asked.subject.source);
+    let (source, destination) = (asked.from, asked.packet.source);
     place(ctx, asked, ErrorV6 { error, source, destination, quoted, sum }.words())
 }
 
 /// The length of the link-layer header, as far as the verifier is concerned.
 #[inline(always)]
 fn link(asked: &Asked) -> Option<u32> {
-    (asked.link <= LONGEST_LINK).then_some(asked.link)
+    (asked.link <= ethernet::LONGEST).then_some(asked.link)
 }
 
 /// Cuts the packet to what is quoted, and makes room for so many words before it; gives the sum of the
@@ -107,9 +104,9 @@ fn link(asked: &Asked) -> Option<u32> {
 /// left.
 #[inline(always)]
 fn make_room(ctx: &XdpContext, asked: &Asked, quoted: u32, words: usize) -> Option<u64> {
-    let sum = XdpFrame::linear(ctx).sum(asked.link, quoted)?;
+    let sum = XdpFrame::new(ctx).sum(asked.link, quoted)?;
     // With what pads the frame behind the packet.
-    let cut = (asked.subject.octets as u32).wrapping_sub(asked.link + quoted);
+    let cut = (asked.octets as u32).wrapping_sub(asked.link + quoted);
     // SAFETY: the context is the program's own.
     if cut != 0 && unsafe { bpf_xdp_adjust_tail(ctx.ctx, (cut as i32).wrapping_neg()) } != 0 {
         return None;

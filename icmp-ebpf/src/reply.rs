@@ -41,10 +41,10 @@ pub extern "C" fn icmpgate_reply(ctx: *mut xdp_md, asked: *const Asked) -> u32 {
 fn reply_behind<const LINK: usize>(ctx: &XdpContext, asked: &Asked) -> bool {
     let at = ctx.data();
     let done = if asked.is_v6() {
-        asked.ty == icmpv6::ECHO && echo_v6(ctx, at + LINK)
+        asked.packet.ty == icmpv6::ECHO && echo_v6(ctx, at + LINK)
     } else {
         let message = at + LINK + ipv4::MIN_HEADER as usize;
-        let length = match asked.ty {
+        let length = match asked.packet.ty {
             ECHO => echo_v4(ctx, message, asked),
             TIMESTAMP => timestamp_v4(ctx, message, asked),
             MASK => mask_reply_v4(ctx, message, asked),
@@ -109,7 +109,7 @@ fn echo_v4(ctx: &XdpContext, at: usize, asked: &Asked) -> Option<u32> {
     if check == 0 {
         // Of a reply that is nothing but zeros the checksum is 0xffff, which an update can't tell from
         // 0 (see `update`). So the one in 65,536 that may be such is summed.
-        let sum = XdpFrame::linear(ctx).sum(asked.offset, asked.length)?;
+        let sum = XdpFrame::new(ctx).sum(asked.packet.offset, asked.packet.length)?;
         let ([ty, code, _, _], [a, b]) = (first.to_ne_bytes(), finish(sum).to_ne_bytes());
         let message = words::<2>(ctx, at)?;
         // SAFETY: within the linear area.

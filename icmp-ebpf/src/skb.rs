@@ -1,12 +1,18 @@
 //! A frame as the classifier has it: a socket buffer, of which the beginning lies in its linear area.
 
-use crate::{answer::Asked, error, frame::Buffer, limit::Subject};
+use crate::{
+    answer::Asked,
+    error,
+    frame::Buffer,
+    pipeline::{icmpgate_skb_conclude, icmpgate_skb_read},
+};
 use aya_ebpf::{bindings::__sk_buff, helpers::bpf_skb_pull_data, programs::TcContext};
+use core::hint::black_box;
 use icmp_common::{
-    abi::{Rule, hook, origin},
+    abi::{PolicyTable, Rule, hook, origin},
     cursor::Cursor,
-    parse::{Frame, parse},
-    verdict::Reason,
+    parse::{Candidate, Frame, Packet},
+    verdict::{Reason, Verdict},
     wire::ipv6::{self, Chain, End},
 };
 
@@ -25,40 +31,28 @@ pub struct SkbFrame<'a> {
 }
 
 impl<'a> SkbFrame<'a> {
-    /// A frame whose linear area has as much of it as is read.
+    /// A frame as it is: the stack keeps as much of the headers linear as tells whether the packet may
+    /// be ours.
     #[inline(always)]
     pub fn new(ctx: &'a TcContext) -> Self {
-        let frame = Self::linear(ctx);
-        let octets = frame.octets.min(READ) as usize;
-        if frame.data + octets > frame.data_end {
-            icmpgate_pull(ctx.skb.skb);
-            // Whatever it did: to the verifier, the pointers of before are none any more.
-            return Self::linear(ctx);
-        }
-        frame
-    }
-
-    #[inline(always)]
-    pub fn linear(ctx: &'a TcContext) -> Self {
         Self { ctx, data: ctx.data(), data_end: ctx.data_end(), octets: ctx.len() }
     }
-}
 
-/// Makes the beginning of a buffer linear where it is a packet of ours: 1, or 0 where it isn't. The
-/// stack keeps as much of the headers linear as tells that. A global function: as part of the
-/// pipeline, the parser would be verified twice in a row.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn icmpgate_pull(skb: *mut __sk_buff) -> u32 {
-    let ctx = TcContext::new(skb);
-    let frame = SkbFrame::linear(&ctx);
-    if parse(&frame).is_err() {
-        return 0;
+    /// A frame of which as much is linear as is read.
+    #[inline(always)]
+    pub fn pulled(ctx: &'a TcContext) -> Self {
+        let frame = Self::new(ctx);
+        let octets = frame.octets.min(READ);
+        // Opaque, so that the compiler takes no check of a cursor to be decided by this one: the
+        // verifier wouldn't see why (`R3 offset is outside of the packet`).
+        if octets as usize <= black_box(frame.data_end - frame.data) {
+            return frame;
+        }
+        // SAFETY: the context is the program's own. Where memory lacks, the rest counts as cut.
+        unsafe { bpf_skb_pull_data(ctx.skb.skb, octets) };
+        // To the verifier, the pointers of before are none any more.
+        Self::new(ctx)
     }
-    let octets = frame.octets.min(READ);
-    // SAFETY: the context is the program's own. Where memory lacks, the rest counts as cut.
-    unsafe { bpf_skb_pull_data(skb, octets) };
-    1
 }
 
 impl Buffer for SkbFrame<'_> {
@@ -78,17 +72,31 @@ impl Buffer for SkbFrame<'_> {
     }
 
     #[inline(always)]
-    fn judge(&self, error: &error::Error) -> u64 {
-        error::icmpgate_skb_error(self.ctx.skb.skb, error)
+    fn read(&self, candidate: Candidate, packet: &mut Packet) -> Result<(), Reason> {
+        let Candidate { is_v6, start } = candidate;
+        match icmpgate_skb_read(self.ctx.skb.skb, is_v6.into(), start, packet) {
+            0 => Ok(()),
+            reason => Err(Reason(reason as u8 - 1)),
+        }
+    }
+
+    #[inline(always)]
+    fn conclude(&self, packet: &Packet) -> Verdict {
+        Verdict::from_raw(icmpgate_skb_conclude(self.ctx.skb.skb, packet))
+    }
+
+    #[inline(always)]
+    fn judge(&self, packet: &Packet) -> u64 {
+        error::icmpgate_skb_error(self.ctx.skb.skb, packet)
     }
 
     /// Whom this machine sends to isn't put into a box.
     #[inline(always)]
-    fn offence(&self, _rule: &Rule, _subject: &Subject) {}
+    fn offence(&self, _rule: &Rule, _packet: &Packet, _hardware: u64) {}
 
     /// Nothing that is sent is answered: no rule for it says so.
     #[inline(always)]
-    fn answer(&self, _rule: &Rule, _asked: &mut Asked) -> Reason {
+    fn answer(&self, _rule: &Rule, _policy: &PolicyTable, _asked: &mut Asked) -> Reason {
         Reason::INTERNAL_ERROR
     }
 }
@@ -138,6 +146,6 @@ pub extern "C" fn icmpgate_skb_extension_headers(
         return Chain { end: End::Cut, ..Chain::none(0) }.pack();
     }
     let ctx = TcContext::new(skb);
-    let frame = SkbFrame::linear(&ctx);
+    let frame = SkbFrame::new(&ctx);
     ipv6::walk(frame.cursor().skip(offset), next_header as u8).pack()
 }

@@ -13,9 +13,9 @@ use icmpgate_tests::{
     Extension, Frame, Gate, Ipv4, Ipv6, Message, Seen,
     frame::internet_checksum,
     gate::{check, hex},
+    in_vm,
     message::{echo, error_v4, error_v6},
     netns::finish_as,
-    sampled,
 };
 use std::{
     io::Write as _,
@@ -114,6 +114,11 @@ fn gate(text: &str) -> Gate {
     gate
 }
 
+/// Whether the `n`th of many like cases is run: all of them, but few inside an emulated machine.
+fn is_run(n: usize) -> bool {
+    !in_vm() || n.is_multiple_of(97) || (8..12).contains(&n)
+}
+
 /// What scapy is asked about: each answer beside its request.
 #[derive(Default)]
 struct Oracle {
@@ -129,6 +134,10 @@ impl Oracle {
 
     /// Panics with what scapy finds wrong, and where it didn't look at all of them.
     fn verify(&self) {
+        // The machines of `cargo xtask vm` have no python; the frames are those of outside.
+        if in_vm() {
+            return;
+        }
         let mut input = tempfile::tempfile().expect("a file");
         input.write_all(self.lines.as_bytes()).expect("it can be written");
         std::io::Seek::rewind(&mut input).expect("it can be read");
@@ -330,7 +339,7 @@ type Numbers = fn(u16) -> (u16, u16);
 fn sweep(family: &str, of: &[Numbers]) {
     let mut gate = gate(&replying());
     let mut oracle = Oracle::default();
-    for n in (0..=u16::MAX).filter(|n| sampled((*n).into())) {
+    for n in (0..=u16::MAX).filter(|n| is_run((*n).into())) {
         for of in of {
             let (identifier, sequence) = of(n);
             let message = |ty| Message::new(ty, 0).half(identifier).half(sequence);
@@ -380,7 +389,7 @@ fn echo_of_every_length_is_answered_in_place() {
     let mut oracle = Oracle::default();
     // Up to a full frame, around the end of the linear area of a test run, and near its longest.
     let lengths = (8..=1480).chain(3400..3620).chain(8800..8860);
-    for length in lengths.filter(|n| sampled(*n)) {
+    for length in lengths.filter(|n| is_run(*n)) {
         for (n, frame) in [
             Ipv4::between(PEER, HERE).icmp(echo(8).length(length)).frame(),
             Ipv6::between(PEER6, HERE6).icmp(echo(128).length(length)).frame(),
@@ -531,7 +540,7 @@ fn a_quote_is_what_there_is_room_for_at_every_length() {
     let mut gate = gate(&rejecting());
     let mut oracle = Oracle::default();
     let lengths = (4..=1500).chain(3400..3620).chain(8700..8760);
-    for length in lengths.filter(|n| sampled(*n)) {
+    for length in lengths.filter(|n| is_run(*n)) {
         let message = |v6: bool| {
             // Type 200 may have 4 octets.
             Message::new(

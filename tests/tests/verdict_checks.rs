@@ -5,7 +5,7 @@ use icmp_common::{
     abi::local,
     verdict::{FAULTS, Reason, TABLE},
 };
-use icmpgate::policy::Profile;
+use icmpgate::{datapath::Endpoint, policy::Profile};
 use icmpgate_tests::{
     Extension, Gate, Ipv4, Ipv6, Message, check,
     gate::{Lease, OPEN},
@@ -364,6 +364,13 @@ fn every_reason_is_reached() {
         note(&mut gate, Ipv4::default().icmp(echo(8)).into());
         note(&mut gate, Ipv4::default().icmp(echo(8)).into());
     }
+    gate.endpoint(&Endpoint::default());
+    gate.local(&[("198.51.100.1", local::UNICAST)]);
+    for action in ["reject", "reply"] {
+        // By another name, a rule has a limit of its own.
+        gate.apply(&LIMITED.replace("\"limit\"", &format!("\"{action}\"")).replace("one", action));
+        note(&mut gate, Ipv4::default().icmp(echo(8)).into());
+    }
 
     for entry in TABLE {
         let how = match (reached.get(&entry.reason), entry.reason) {
@@ -372,6 +379,8 @@ fn every_reason_is_reached() {
             (None, Reason::INTERNAL_ERROR) => "by no packet, which every test asserts",
             // It has no packet: the kernel takes none of these. `load` has it.
             (None, Reason::NOT_RUNNABLE) => "in `explain` alone",
+            // Whom it may be held against takes the machine's neighbours.
+            (None, Reason::PENALTY_BOX) => "in `verdict_penalty`",
             (None, _) => panic!("no packet comes to {}", entry.label),
         };
         println!("{:<32} {how}", entry.label);

@@ -14,6 +14,7 @@ use icmpgate_tests::{
     gate::hex,
     message::{echo, error_v4, error_v6},
 };
+use std::time::Instant;
 
 const HERE: &str = "198.51.100.1";
 const HERE6: &str = "2001:db8:2::1";
@@ -112,8 +113,11 @@ fn errors_are_limited_by_destination_and_in_total() {
     let mut gate = Gate::profile(Profile::Host);
     let over = Reason::OVER_LIMIT;
     let one = error("192.0.2.1", 3, 3);
+    // An emulated machine may take its time.
+    let since = |start: Instant| (start.elapsed().as_secs_f64() * 10.0).ceil() as usize + 1;
+    let start = Instant::now();
     let n = passed(&mut gate, GENERATED, &one, 200, over);
-    assert!((20..=24).contains(&n), "a burst of 20, and 10 a second: {n}");
+    assert!((20..=20 + since(start)).contains(&n), "a burst of 20, and 10 a second: {n}");
     // Another destination isn't touched by that, nor is path MTU discovery to the first.
     let n = passed(&mut gate, GENERATED, &error("192.0.2.2", 3, 3), 5, over);
     assert_eq!(n, 5);
@@ -121,11 +125,13 @@ fn errors_are_limited_by_destination_and_in_total() {
     let n = passed(&mut gate, GENERATED, &error("192.0.2.1", 3, 4), 20, reserved);
     assert_eq!(n, 20);
     // IPv6 destinations behind a router count by their /64.
+    let start = Instant::now();
     let n = passed(&mut gate, GENERATED, &error6("2001:db8:1::1", 1, 4), 40, over);
-    assert!((20..=22).contains(&n), "{n}");
-    let n = passed(&mut gate, GENERATED, &error6("2001:db8:1::2", 1, 4), 40, over);
-    assert!(n <= 2, "the same /64: {n}");
+    assert!((20..=20 + since(start)).contains(&n), "{n}");
+    let same = passed(&mut gate, GENERATED, &error6("2001:db8:1::2", 1, 4), 40, over);
+    assert!(n + same <= 20 + since(start), "the same /64: {same}");
     // The rest of the total goes to whoever comes: 50 at once, and 1,000 a second.
+    let start = Instant::now();
     let n = (0..2000u32)
         .filter(|i| {
             let to = format!("10.0.{}.{}", i / 250, i % 250 + 1);
@@ -135,7 +141,8 @@ fn errors_are_limited_by_destination_and_in_total() {
         })
         .count();
     gate.settle();
-    assert!((20..1900).contains(&n), "{n}");
+    let most = 100.0 + start.elapsed().as_secs_f64() * 1100.0;
+    assert!(n >= 20 && n as f64 <= most, "{n} of at most {most}");
 }
 
 #[test]

@@ -389,7 +389,9 @@ fn watch(
     name: &str,
 ) -> Result<()> {
     let mut cmd = qemu::command().context("no qemu")?;
-    cmd.args(["-M", "q35", "-cpu", "max", "-accel", "tcg", "-smp", "2", "-m", "1024"])
+    // One processor: emulated ones don't survive that the kernel changes code under them, which it does
+    // for each XDP program (`bpf_dispatcher_xdp_func`).
+    cmd.args(["-M", "q35", "-cpu", "max", "-accel", "tcg", "-smp", "1", "-m", "1024"])
         .args(["-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot"])
         .arg("-kernel")
         .arg(&kernel.image)

@@ -17,6 +17,8 @@ pub const MAX_TAGS: u32 = 2;
 pub const HEADER: u32 = 14;
 /// A tag's length.
 pub const TAG: u32 = 4;
+/// The longest header, tags included.
+pub const LONGEST: u32 = HEADER + MAX_TAGS * TAG;
 
 /// What the link-layer header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

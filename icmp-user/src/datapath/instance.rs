@@ -18,7 +18,10 @@ use icmp_common::{
     abi::{Sweep, Trace, name, origin},
     answer::WORDS_V6,
 };
-use std::time::Duration;
+use std::{
+    sync::{PoisonError, RwLock, RwLockReadGuard},
+    time::Duration,
+};
 
 /// The programs of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,10 @@ impl Program {
     #[must_use]
     pub const fn is_of_egress(self) -> bool {
         matches!(self, Self::Egress | Self::EmptyEgress)
+    }
+
+    const fn missing(self) -> Error {
+        Error::Missing { kind: "program", name: self.name() }
     }
 
     /// Its name in the object.
@@ -94,7 +101,7 @@ pub struct Run {
 /// A private copy of the real programs, with maps of its own: what is run here touches no live
 /// counter and no live bucket, and goes with the process.
 pub struct Instance {
-    ebpf: Ebpf,
+    ebpf: RwLock<Ebpf>,
     maps: Maps,
 }
 
@@ -137,10 +144,10 @@ impl Instance {
         // A copy's maps are new, so these are 0, 1 and on.
         interfaces.iter().try_for_each(|name| maps.interface_id(name).map(drop))?;
         let compiled = maps.apply(policy)?;
-        for program in Program::ALL {
-            load_program(&mut ebpf, program.name())?;
-        }
-        Ok((Self { ebpf, maps }, compiled))
+        // What nearly every copy is for. The others are loaded when they are first asked for: the
+        // verifier takes seconds where processors are slow.
+        load_program(&mut ebpf, name::INGRESS)?;
+        Ok((Self { ebpf: RwLock::new(ebpf), maps }, compiled))
     }
 
     /// The shared maps.
@@ -153,7 +160,7 @@ impl Instance {
     /// # Errors
     /// Where a map lacks.
     pub fn counters(&self) -> Result<Counters, Error> {
-        Counters::of(&self.ebpf)
+        Counters::of(&self.read())
     }
 
     /// Runs a program on one frame, `repeat` times.
@@ -214,10 +221,11 @@ impl Instance {
         frame: &[u8],
         options: TestRunOptions<'_>,
     ) -> Result<(Run, usize), Error> {
-        let result = match self.program(program)? {
-            AyaProgram::SchedClassifier(classifier) => classifier.test_run(options),
-            AyaProgram::Xdp(xdp) => xdp.test_run(options),
-            _ => return Err(Error::Missing { kind: "program", name: program.name() }),
+        self.ensure_loaded(program)?;
+        let result = match self.read().program(program.name()) {
+            Some(AyaProgram::SchedClassifier(classifier)) => classifier.test_run(options),
+            Some(AyaProgram::Xdp(xdp)) => xdp.test_run(options),
+            _ => return Err(program.missing()),
         };
         match result {
             Ok(result) => {
@@ -239,21 +247,32 @@ impl Instance {
     /// # Errors
     /// Where a map can't be written.
     pub fn sweep(&mut self, sources: u32, to: Program) -> Result<(), Error> {
-        let program = self.program(to)?;
+        self.ensure_loaded(to)?;
+        let ebpf = self.ebpf.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let program = ebpf.program(to.name()).ok_or(to.missing())?;
         let program = program.fd()?.try_clone().map_err(Error::io("duplicating a descriptor"))?;
         let map = |name| Error::Missing { kind: "map", name };
-        let sweep = self.ebpf.map_mut(name::SWEEP).ok_or(map(name::SWEEP))?;
+        let sweep = ebpf.map_mut(name::SWEEP).ok_or(map(name::SWEEP))?;
         let mut sweep: Array<_, Value<Sweep>> = sweep.try_into()?;
         sweep.set(0, Value(Sweep { mask: sources - 1, next: 0 }), 0)?;
-        let to = self.ebpf.map_mut(name::SWEEP_TO).ok_or(map(name::SWEEP_TO))?;
+        let to = ebpf.map_mut(name::SWEEP_TO).ok_or(map(name::SWEEP_TO))?;
         let mut to: ProgramArray<_> = to.try_into()?;
         to.set(0, &program, 0)?;
         Ok(())
     }
 
-    fn program(&self, program: Program) -> Result<&AyaProgram, Error> {
-        let not_found = Error::Missing { kind: "program", name: program.name() };
-        self.ebpf.program(program.name()).ok_or(not_found)
+    fn read(&self) -> RwLockReadGuard<'_, Ebpf> {
+        self.ebpf.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ensure_loaded(&self, program: Program) -> Result<(), Error> {
+        let is_loaded = |ebpf: &Ebpf| ebpf.program(program.name()).is_some_and(|p| p.fd().is_ok());
+        if is_loaded(&self.read()) {
+            return Ok(());
+        }
+        let mut ebpf = self.ebpf.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have come first.
+        if is_loaded(&ebpf) { Ok(()) } else { load_program(&mut ebpf, program.name()) }
     }
 
     /// What happened to the last packet. Only where the copy was loaded for tracing.
@@ -261,7 +280,8 @@ impl Instance {
     /// # Errors
     /// Where the map can't be read.
     pub fn trace(&self) -> Result<Trace, Error> {
-        let map = self.ebpf.map(name::TRACE);
+        let ebpf = self.read();
+        let map = ebpf.map(name::TRACE);
         let map = map.ok_or(Error::Missing { kind: "map", name: name::TRACE })?;
         let traces: Array<_, Value<Trace>> = map.try_into()?;
         Ok(traces.get(&0, 0)?.0)
@@ -272,7 +292,8 @@ impl Instance {
     /// # Errors
     /// Where it can't be asked.
     pub fn info(&self, program: Program) -> Result<Runnable, Error> {
-        let info = self.program(program)?.info()?;
+        self.ensure_loaded(program)?;
+        let info = self.read().program(program.name()).ok_or(program.missing())?.info()?;
         Ok(Runnable {
             verified_instructions: info.verified_instruction_count(),
             translated: info.size_translated(),

@@ -1,0 +1,144 @@
+//! The pipeline as a table of contents.
+//!
+//! Every packet of ours has exactly one verdict and one reason, and is counted once, in
+//! [`count::finish`]. What isn't ours passes at once. What is ours and malformed is dropped with
+//! its reason, unless the policy looks away from that reason. The parser and the checks are
+//! `icmp-common`'s: the same source that the host's tests run.
+//!
+//! It has three parts, and what it knows of the packet lies in a map between them. A glance tells nearly
+//! all that isn't ours. The two halves behind it are global functions, which the verifier looks at once
+//! each: as one, all that rules can make of a packet is walked again for every way through the parser and
+//! the checks (on 6.1, six times as many instructions). Side by side, they also share the stack.
+
+use crate::{
+    INTERNAL_ERROR, count, decide, error,
+    frame::{Buffer, XdpFrame},
+    icmpgate_internal_error,
+    maps::PACKET,
+    skb::SkbFrame,
+};
+use aya_ebpf::{
+    bindings::{__sk_buff, xdp_md},
+    programs::{TcContext, XdpContext},
+};
+use core::hint::black_box;
+use icmp_common::{
+    abi::{CLASS_NOT_OURS, RULE_NONE, Trace},
+    parse::{self, Candidate, Packet, find},
+    validate::{note_error, validate},
+    verdict::{Mode, Outcome, Reason, Verdict},
+    wire::ethernet,
+};
+
+/// Decides on a frame, and counts it.
+#[inline(always)]
+pub fn gate<F: Buffer>(frame: &F) -> Verdict {
+    let reason = match find(frame) {
+        Ok(candidate) => match PACKET.get_ptr_mut(0) {
+            // SAFETY: this CPU's own element, which nothing else uses while this packet is looked at.
+            Some(packet) => match frame.read(candidate, unsafe { &mut *packet }) {
+                // SAFETY: as above.
+                Ok(()) => return frame.conclude(unsafe { &*packet }),
+                Err(reason) => reason,
+            },
+            None => Reason::INTERNAL_ERROR,
+        },
+        Err(reason) => reason,
+    };
+    let trace = Trace { class: CLASS_NOT_OURS, rule: RULE_NONE, ..Trace::default() };
+    let outcome = Outcome::new(reason, Mode::Enforce);
+    count::finish::<F>(frame.octets(), outcome, trace);
+    outcome.verdict()
+}
+
+/// The first half, for what may be ours: reads a packet and finds its faults. The result is 0, or the
+/// [`Reason`] why it isn't ours, and 1 more.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_read(
+    ctx: *mut xdp_md,
+    is_v6: u32,
+    start: u32,
+    packet: *mut Packet,
+) -> u32 {
+    // SAFETY: the only caller hands over a reference, and the verifier checks the size that BTF
+    // says. It also wants to see that it isn't null.
+    let Some(packet) = (unsafe { packet.as_mut() }) else { return NOT_ICMP };
+    let ctx = XdpContext::new(ctx);
+    read(&XdpFrame::new(&ctx), is_v6, start, packet)
+}
+
+/// The same of what is sent, of which as much is made linear as is read.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_skb_read(
+    skb: *mut __sk_buff,
+    is_v6: u32,
+    start: u32,
+    packet: *mut Packet,
+) -> u32 {
+    // SAFETY: as above.
+    let Some(packet) = (unsafe { packet.as_mut() }) else { return NOT_ICMP };
+    let ctx = TcContext::new(skb);
+    read(&SkbFrame::pulled(&ctx), is_v6, start, packet)
+}
+
+/// The bits of [`Candidate::start`].
+const START: u32 = 0x1f;
+const _: () = assert!(ethernet::LONGEST <= START);
+
+/// What the functions above say of a packet that isn't ours.
+const NOT_ICMP: u32 = Reason::NOT_ICMP.0 as u32 + 1;
+
+#[inline(always)]
+fn read<F: Buffer>(frame: &F, is_v6: u32, start: u32, packet: &mut Packet) -> u32 {
+    // A mask, and opaque: 6.1 forgets a comparison where the number is copied, or kept on the stack while
+    // the frame is got (`R3 offset is outside of the packet`).
+    let start = black_box(start) & START;
+    match parse::read(frame, Candidate { is_v6: is_v6 != 0, start }) {
+        Ok(mut read) => {
+            if F::FROM_WIRE {
+                validate(frame, &mut read);
+            } else {
+                note_error(&mut read);
+            }
+            *packet = read;
+            0
+        }
+        Err(reason) => u32::from(reason.0) + 1,
+    }
+}
+
+/// The second half, for packets of ours: judges errors, decides and counts. The result is a
+/// [`Verdict`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_conclude(ctx: *mut xdp_md, packet: *const Packet) -> u32 {
+    // SAFETY: the only caller hands over a reference, and the verifier checks the size that BTF
+    // says. It also wants to see that it isn't null.
+    let Some(packet) = (unsafe { packet.as_ref() }) else { return INTERNAL_ERROR.verdict() as u32 };
+    let ctx = XdpContext::new(ctx);
+    conclude(&XdpFrame::new(&ctx), packet) as u32
+}
+
+/// The same of what is sent.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_skb_conclude(skb: *mut __sk_buff, packet: *const Packet) -> u32 {
+    // SAFETY: as above.
+    let Some(packet) = (unsafe { packet.as_ref() }) else { return INTERNAL_ERROR.verdict() as u32 };
+    let ctx = TcContext::new(skb);
+    conclude(&SkbFrame::new(&ctx), packet) as u32
+}
+
+#[inline(always)]
+fn conclude<F: Buffer>(frame: &F, packet: &Packet) -> Verdict {
+    let octets = frame.octets();
+    let faults = error::judge(frame, packet);
+    let (outcome, trace) = decide::decide(frame, packet, faults, octets);
+    if outcome.reason() == Reason::INTERNAL_ERROR {
+        icmpgate_internal_error();
+    }
+    count::finish::<F>(octets, outcome, trace);
+    outcome.verdict()
+}
