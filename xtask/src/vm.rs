@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long)]
     variant: Option<Variant>,
     /// Seconds that one machine may take
-    #[arg(long, default_value_t = 1500)]
+    #[arg(long, default_value_t = 2700)]
     timeout: u64,
     /// Run this program in the machines, in place of the tests
     #[arg(long, value_name = "FILE")]
