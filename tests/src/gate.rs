@@ -433,6 +433,13 @@ pub fn check<F: Into<Vec<u8>>, N: AsRef<str>>(
     assert!(wrong.is_empty(), "{} of {n} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// Octets from two hexadecimal digits each, nothing between them.
+#[must_use]
+pub fn unhex(digits: &str) -> Vec<u8> {
+    let pairs = digits.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).expect("digits"));
+    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal")).collect()
+}
+
 /// Octets in hexadecimal, as `icmpgate explain --hex` takes them; of long frames the beginning, and
 /// how many there are.
 #[must_use]

@@ -104,6 +104,14 @@ impl Namespace {
         self.tool(&format!("ip {words}"))
     }
 
+    /// The hardware address of an interface, with colons.
+    #[must_use]
+    pub fn hardware(&self, interface: &str) -> String {
+        let text = self.ip(&format!("-json link show dev {interface}"));
+        let links: serde_json::Value = serde_json::from_str(&text).expect("JSON of ip");
+        links[0]["address"].as_str().expect("an address").to_owned()
+    }
+
     /// Sets a value below /proc/sys/net.
     pub fn sysctl(&self, name: &str, value: &str) {
         let path = format!("/proc/sys/net/{name}");

@@ -1,58 +1,34 @@
 //! Rows P2, G3 and G4 on a wire: what the hook sends is what Linux sends to the same packet, octet by
 //! octet but for what is random or the sender's own choice; and real clients are content with it.
 
-use crate::{assert_counted, counted, host};
+use crate::{
+    assert_counted, counted, host,
+    python::{ASKING, python_within},
+};
 use icmpgate_tests::{
     Daemon, Ipv4, Site,
     frame::internet_checksum,
-    gate::hex,
+    gate::{hex, unhex},
     message::echo,
-    netns::{
-        HOST_IF, HOST4, HOST6, Namespace, PATIENCE, PEER_IF, PEER4, PEER6, eventually, finish,
-    },
+    netns::{HOST_IF, HOST4, HOST6, PATIENCE, PEER_IF, PEER4, PEER6, eventually, finish},
 };
 use std::collections::BTreeMap;
 
 /// Sends the packets of some groups, each of which has an answer, and prints for each its name and the
 /// frame that came back, or a hyphen. The same packets each time.
 const ASK: &str = r#"
-import socket, struct, sys, time
-from scapy.layers.l2 import Ether
 from scapy.layers.inet import IP, ICMP, IPOption_NOP
 from scapy.layers.inet6 import (IPv6, ICMPv6EchoRequest, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop,
     HBHOptUnknown, PadN, ICMPv6Unknown)
 from scapy.packet import Raw
 
 router, everything, groups = sys.argv[1], sys.argv[2].split(","), sys.argv[3:]
-wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-wire.bind(("peer0", 0))
-mine = wire.getsockname()[4]
-answers = {0x800: (0, 3, 11, 12, 14), 0x86dd: (1, 2, 3, 4, 129)}
-
-def answer(seconds):
-    until = time.monotonic() + seconds
-    while True:
-        left = until - time.monotonic()
-        if left <= 0:
-            return None
-        wire.settimeout(left)
-        try:
-            frame, where = wire.recvfrom(65535)
-        except socket.timeout:
-            return None
-        if where[2] == socket.PACKET_OUTGOING:
-            continue
-        kind = struct.unpack("!H", frame[12:14])[0]
-        if kind == 0x800 and frame[23] == 1 and frame[34] in answers[kind]:
-            return frame
-        if kind == 0x86dd and frame[20] == 58 and frame[54] in answers[kind]:
-            return frame
 
 def ask(group, name, packet, pad=0):
     octets = bytes(packet)
     kind = 0x86dd if octets[0] >> 4 == 6 else 0x800
     wire.send(bytes(Ether(src=mine, dst=router, type=kind)) + octets + b"\xaa" * pad)
-    frame = answer(0.5)
+    frame = answer(0.5, (0, 3, 11, 12, 14), (1, 2, 3, 4, 129))
     print(group, name, frame.hex() if frame else "-", sep="|")
 
 # Linux limits what it says of some routes by whom it tells, whatever the sysctls: each packet of a group
@@ -200,34 +176,21 @@ fn reply() -> String {
     host(&[rule("ping", "icmpv4"), rule("ping6", "icmpv6")].concat())
 }
 
-fn mac(namespace: &Namespace, interface: &str) -> String {
-    let text = namespace.ip(&format!("-json link show {interface}"));
-    let links: serde_json::Value = serde_json::from_str(&text).expect("JSON of ip");
-    links[0]["address"].as_str().expect("an address").to_owned()
-}
-
-fn octets(text: &str) -> Vec<u8> {
-    let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).expect("digits"));
-    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal")).collect()
-}
-
 /// What came back, by group and name.
 type Answers = BTreeMap<String, Vec<u8>>;
 
 /// Sends the packets of groups, each of which must be answered.
 fn ask(site: &Site, groups: &[&str]) -> Answers {
-    let mut command = site.pair.peer.command("/usr/bin/python3");
+    let router = site.pair.host.hardware(HOST_IF);
     let everything = GROUPS.map(|(name, _)| name).join(",");
-    command.args(["-c", ASK, &mac(&site.pair.host, HOST_IF), &everything]).args(groups);
-    let output = finish(&mut command, PATIENCE * 6);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let text = String::from_utf8(output.stdout).expect("text");
+    let arguments = [&[router.as_str(), &everything], groups].concat();
+    let script = [ASKING, ASK].concat();
+    let text = python_within(PATIENCE * 6, &site.pair.peer, &script, &arguments);
     let mut answers = Answers::new();
     for line in text.lines() {
         let (name, frame) = line.rsplit_once('|').expect("a name and a frame");
         assert_ne!(frame, "-", "{name} was not answered");
-        answers.insert(name.to_owned(), octets(frame));
+        answers.insert(name.to_owned(), unhex(frame));
     }
     answers
 }
@@ -488,7 +451,7 @@ fn explain_says_what_is_answered_with_and_without_an_interface() {
     // Of an interface, its link-layer address counts.
     let said = explain(&frame, "--iface gate0");
     assert_eq!((&said["verdict"], &said["reason"]), (&"drop".into(), &"denied".into()), "{said}");
-    frame[..6].copy_from_slice(&octets(&mac(&wired.site.pair.host, HOST_IF).replace(':', "")));
+    frame[..6].copy_from_slice(&unhex(&wired.site.pair.host.hardware(HOST_IF).replace(':', "")));
     let said = explain(&frame, "--iface gate0");
     assert_eq!((&said["verdict"], &said["reason"]), (&"tx".into(), &"replied".into()), "{said}");
     let observed = wired.site.file("observed.toml", format!("mode = \"observe\"\n{}", reply()));

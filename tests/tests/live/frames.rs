@@ -1,18 +1,11 @@
 //! Frames that no well-behaved client sends, made by scapy and sent as they are; and the joins that
 //! a kernel sends for a socket.
 
-use crate::{assert_counted, counted};
+use crate::{assert_counted, counted, python::python};
 use icmpgate_tests::{
     Site,
-    netns::{PATIENCE, eventually, finish},
+    netns::{PATIENCE, eventually},
 };
-
-/// Runs a script in the neighbour's namespace.
-pub fn python(site: &Site, script: &str) {
-    let mut command = site.pair.peer.command("/usr/bin/python3");
-    let output = finish(command.args(["-c", script]), PATIENCE);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
 
 #[test]
 fn frames_made_by_scapy_meet_the_verdicts_of_the_profile() {
@@ -53,7 +46,7 @@ for piece in fragment6(ip6 / IPv6ExtHdrFragment(id=9) / ICMPv6EchoRequest(data=b
     send(piece)
 send(IP(src="10.77.0.2", dst="10.77.0.1", proto=1) / Raw(b"\x08\x00\x00"))
 "#;
-    let stats = counted(&site, || python(&site, script));
+    let stats = counted(&site, || _ = python(&site.pair.peer, script, &[]));
     assert_counted(
         &stats,
         &[
@@ -93,7 +86,7 @@ six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
 time.sleep(0.1)
 "#;
     let before = site.stats();
-    python(&site, script);
+    python(&site.pair.peer, script, &[]);
     // The kernel sends the first reports at once or a moment later, and leaves with the socket.
     let mut stats = before.clone();
     let seen = eventually(PATIENCE, || {

@@ -9,6 +9,7 @@ mod life;
 mod limit;
 mod penalty;
 mod policy;
+mod python;
 mod quotes;
 
 use icmpgate_tests::{Site, daemon::Stats};

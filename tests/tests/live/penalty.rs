@@ -4,10 +4,10 @@
 use crate::{assert_counted, counted, host};
 use icmpgate_tests::{
     Ipv4, Ipv6, Namespace, Site,
+    gate::unhex,
     message::echo,
     netns::{HOST_IF, HOST4, HOST6, PATIENCE, PEER_IF, PEER4, PEER6, Wire, eventually, finish},
 };
-use serde_json::Value;
 use std::time::Duration;
 
 /// A policy that boxes, for echo requests of both families: five in an hour pass, and the tenth beyond
@@ -31,11 +31,8 @@ fn policy(penalty: &str) -> String {
 
 /// The hardware address of an interface.
 fn hardware(namespace: &Namespace, interface: &str) -> [u8; 6] {
-    let text = namespace.ip(&format!("-json link show dev {interface}"));
-    let links: Value = serde_json::from_str(&text).expect("JSON of ip");
-    let address = links[0]["address"].as_str().expect("an address");
-    let octets = address.split(':').map(|o| u8::from_str_radix(o, 16).expect("an octet"));
-    octets.collect::<Vec<_>>().try_into().expect("six octets")
+    let octets = unhex(&namespace.hardware(interface).replace(':', ""));
+    octets.try_into().expect("six octets")
 }
 
 /// A frame from some hardware to another.

@@ -1,19 +1,20 @@
 //! Row V2 with Linux as the judge of it: errors that a kernel sends pass, and what a kernel sends no
 //! error about is refused where an error quotes it.
 
-use crate::{assert_counted, counted, frames::python};
+use crate::{
+    assert_counted, counted,
+    python::{ASKING, python, python_within},
+};
 use icmp_common::{abi::local, verdict::Reason};
 use icmpgate_tests::{
     Gate, Ipv4, Ipv6, Message, Site,
-    gate::hex,
+    gate::{hex, unhex},
     netns::{HOST4, HOST6, Namespace, PATIENCE, PEER4, PEER6, Pair, eventually, finish},
 };
 
 /// Sends packets that can't be delivered or forwarded to a kernel, one after the other, and prints
 /// for each its name, its octets from IP on, and the error that came back or a hyphen.
 const ASK: &str = r#"
-import socket, struct, sys, time
-from scapy.layers.l2 import Ether
 from scapy.layers.inet import IP, ICMP, UDP, TCP, IPOption_NOP
 from scapy.layers.inet6 import (IPv6, ICMPv6EchoRequest, ICMPv6EchoReply, ICMPv6Unknown,
     IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, ICMPv6DestUnreach,
@@ -21,33 +22,10 @@ from scapy.layers.inet6 import (IPv6, ICMPv6EchoRequest, ICMPv6EchoReply, ICMPv6
 from scapy.packet import Raw
 
 router = sys.argv[1]
-wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-wire.bind(("peer0", 0))
-mine = wire.getsockname()[4]
-
-def answer(seconds):
-    until = time.monotonic() + seconds
-    while True:
-        left = until - time.monotonic()
-        if left <= 0:
-            return None
-        wire.settimeout(left)
-        try:
-            frame, where = wire.recvfrom(65535)
-        except socket.timeout:
-            return None
-        if where[2] == socket.PACKET_OUTGOING:
-            continue
-        kind = struct.unpack("!H", frame[12:14])[0]
-        if kind == 0x800 and frame[23] == 1 and frame[34] in (3, 4, 5, 11, 12):
-            return frame
-        if kind == 0x86dd and frame[20] == 58 and frame[54] < 128:
-            return frame
-
 def ask(name, packet, to=router):
     octets = bytes(packet)
     wire.send(bytes(Ether(src=mine, dst=to, type=0x86dd if octets[0] >> 4 == 6 else 0x800)) + octets)
-    frame = answer(0.3)
+    frame = answer(0.3, (3, 4, 5, 11, 12), range(128))
     print(name, octets.hex(), frame.hex() if frame else "-", sep="|")
 
 def four(src="10.77.0.2", dst="203.0.113.9", ttl=1, **more):
@@ -135,26 +113,11 @@ fn router() -> Pair {
     pair
 }
 
-fn mac(namespace: &Namespace, interface: &str) -> String {
-    let text = namespace.ip(&format!("-json link show {interface}"));
-    let links: serde_json::Value = serde_json::from_str(&text).expect("JSON of ip");
-    links[0]["address"].as_str().expect("an address").to_owned()
-}
-
-fn octets(text: &str) -> Vec<u8> {
-    let digits = |pair: &[u8]| std::str::from_utf8(pair).expect("digits").to_owned();
-    let pairs = text.as_bytes().chunks(2).map(digits);
-    pairs.map(|pair| u8::from_str_radix(&pair, 16).expect("hexadecimal")).collect()
-}
-
 #[test]
 fn what_linux_sends_an_error_about_passes_and_all_else_is_refused() {
     let pair = router();
-    let mut command = pair.peer.command("/usr/bin/python3");
-    let output = finish(command.args(["-c", ASK, &mac(&pair.host, "gate0")]), PATIENCE * 3);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let text = String::from_utf8(output.stdout).expect("text");
+    let (script, router) = ([ASKING, ASK].concat(), pair.host.hardware("gate0"));
+    let text = python_within(PATIENCE * 3, &pair.peer, &script, &[&router]);
 
     let mut gate = Gate::open();
     gate.local(&[
@@ -166,7 +129,7 @@ fn what_linux_sends_an_error_about_passes_and_all_else_is_refused() {
     for line in text.lines() {
         let mut parts = line.split('|');
         let (name, packet, answer) =
-            (parts.next().unwrap(), octets(parts.next().unwrap()), parts.next().unwrap());
+            (parts.next().unwrap(), unhex(parts.next().unwrap()), parts.next().unwrap());
         // The error that the kernel sent, or the one that it would have.
         let (frame, expected) = if answer == "-" {
             spared += 1;
@@ -183,7 +146,7 @@ fn what_linux_sends_an_error_about_passes_and_all_else_is_refused() {
             answered += 1;
             let reason =
                 if LINUX_ANSWERS.contains(&name) { Reason::UNANSWERABLE } else { Reason::ACCEPTED };
-            (octets(answer), reason)
+            (unhex(answer), reason)
         };
         let seen = gate.run(&frame);
         println!("{name:<36} {:<8} {seen}", if answer == "-" { "silence" } else { "error" });
@@ -311,7 +274,7 @@ send(ip6 / ICMPv6ParamProblem(code=1) / of6("ff02::1"), 3)
 send(ip6 / ICMPv6TimeExceeded() / bytes(IPv6(src="fd77::1", dst="fd99::1") / ICMPv6ND_Redirect()), 4)
 send(ip6 / ICMPv6TimeExceeded() / bytes(IPv6(src="fd77::1", dst="fd99::1") / ICMPv6EchoRequest()))
 "#;
-    let stats = counted(&site, || python(&site, script));
+    let stats = counted(&site, || _ = python(&site.pair.peer, script, &[]));
     assert_counted(
         &stats,
         &[
