@@ -13,6 +13,7 @@ use crate::wire::icmpv6::{PACKET_TOO_BIG, PARAMETER_PROBLEM, REDIRECT, UNRECOGNI
 use crate::wire::ipv4;
 use crate::wire::ipv6::Address;
 use crate::wire::quote::Quote;
+use core::hint::black_box;
 
 /// What is known of a packet that an error answers, or would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +42,11 @@ impl Original {
     /// A packet, as the parser read it. IGMP, too, is answered by ICMP.
     #[must_use]
     #[inline(always)]
-    pub const fn of_packet(packet: &Packet) -> Self {
+    pub fn of_packet(packet: &Packet) -> Self {
         let is_message = packet.has_type && packet.family != family::IGMP;
+        // Read in any case. Read only where it is a message, it isn't there where 6.1 takes it for
+        // possible that it isn't one and then that it is (`R4 !read_ok`).
+        let ty = black_box(packet.ty);
         Self {
             family: if packet.family == family::ICMPV6 { family::ICMPV6 } else { family::ICMPV4 },
             source: packet.source,
@@ -51,7 +55,7 @@ impl Original {
             to_broadcast: false,
             to_link_group: false,
             later_fragment: packet.fragment == fragment::LATER,
-            message: if is_message { Some(packet.ty) } else { None },
+            message: is_message.then_some(ty),
         }
     }
 

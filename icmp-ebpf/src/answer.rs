@@ -31,7 +31,6 @@ use crate::{
     reply::icmpgate_reply,
 };
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
-use core::hint::black_box;
 use icmp_common::{
     abi::{
         Endpoint, PolicyTable, Rule, action, checksum, endpoint_flag, family, fragment,
@@ -245,19 +244,11 @@ fn may_answer(ctx: &XdpContext, asked: &mut Asked, endpoint: &Endpoint, ty: u8, 
     asked.hardware = [pair(a, b), pair(c, d), pair(e, f)];
     let to = local::kind(asked.packet.destination);
     let from = local::kind(asked.packet.source);
-    let is_message = asked.packet.has_type && asked.packet.family != family::IGMP;
-    // Read in any case. Read only where it is a message, it isn't there where 6.1 takes it for possible
-    // that it isn't one and then that it is (`R4 !read_ok`).
-    let ty_of_message = black_box(asked.packet.ty);
     let original = Original {
-        family: if asked.is_v6() { family::ICMPV6 } else { family::ICMPV4 },
-        source: asked.packet.source,
-        destination: asked.packet.destination,
         from_broadcast: from == kind::BROADCAST,
         to_broadcast: to == kind::BROADCAST,
         to_link_group,
-        later_fragment: asked.packet.fragment == fragment::LATER,
-        message: is_message.then_some(ty_of_message),
+        ..Original::of_packet(&asked.packet)
     };
     if from == kind::UNICAST || unanswerable(&original, ty, code) {
         return false;

@@ -49,8 +49,8 @@ pub trait Buffer: Frame {
     fn octets(&self) -> u64;
     /// One of [`origin`]; only where something is sent.
     fn origin(&self) -> u8;
-    /// Reads a packet and finds its faults; `Err` is why it isn't ours: see [`icmpgate_read`].
-    fn read(&self, candidate: Candidate, packet: &mut Packet) -> Result<(), Reason>;
+    /// Reads a packet and finds its faults: see [`icmpgate_read`].
+    fn read(&self, candidate: Candidate, packet: &mut Packet) -> u32;
     /// What becomes of a packet of ours: see [`icmpgate_conclude`].
     fn conclude(&self, packet: &Packet) -> Verdict;
     /// The faults of an error: see [`error::icmpgate_error`].
@@ -99,12 +99,8 @@ impl Buffer for XdpFrame<'_> {
     }
 
     #[inline(always)]
-    fn read(&self, candidate: Candidate, packet: &mut Packet) -> Result<(), Reason> {
-        let Candidate { is_v6, start } = candidate;
-        match icmpgate_read(self.ctx.ctx, is_v6.into(), start, packet) {
-            0 => Ok(()),
-            reason => Err(Reason(reason as u8 - 1)),
-        }
+    fn read(&self, candidate: Candidate, packet: &mut Packet) -> u32 {
+        icmpgate_read(self.ctx.ctx, candidate.is_v6.into(), candidate.start, packet)
     }
 
     #[inline(always)]

@@ -38,8 +38,8 @@ pub fn gate<F: Buffer>(frame: &F) -> Verdict {
             // SAFETY: this CPU's own element, which nothing else uses while this packet is looked at.
             Some(packet) => match frame.read(candidate, unsafe { &mut *packet }) {
                 // SAFETY: as above.
-                Ok(()) => return frame.conclude(unsafe { &*packet }),
-                Err(reason) => reason,
+                0 => return frame.conclude(unsafe { &*packet }),
+                reason => Reason(reason as u8 - 1),
             },
             None => Reason::INTERNAL_ERROR,
         },

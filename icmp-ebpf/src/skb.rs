@@ -72,12 +72,8 @@ impl Buffer for SkbFrame<'_> {
     }
 
     #[inline(always)]
-    fn read(&self, candidate: Candidate, packet: &mut Packet) -> Result<(), Reason> {
-        let Candidate { is_v6, start } = candidate;
-        match icmpgate_skb_read(self.ctx.skb.skb, is_v6.into(), start, packet) {
-            0 => Ok(()),
-            reason => Err(Reason(reason as u8 - 1)),
-        }
+    fn read(&self, candidate: Candidate, packet: &mut Packet) -> u32 {
+        icmpgate_skb_read(self.ctx.skb.skb, candidate.is_v6.into(), candidate.start, packet)
     }
 
     #[inline(always)]
