@@ -41,6 +41,9 @@ impl Release {
     }
 }
 
+/// What is said of an empty box: an answer, not a failure.
+const NOBODY: &str = "nobody is in the penalty box";
+
 /// The penalty box, as programs read it.
 #[derive(Serialize)]
 pub struct PenaltyBox {
@@ -117,7 +120,7 @@ impl PenaltyBox {
     /// All of it.
     pub fn write(&self, out: &mut Out) -> std::io::Result<()> {
         if self.sources.is_empty() {
-            writeln!(out, "nobody is in the penalty box")?;
+            writeln!(out, "{NOBODY}")?;
         } else {
             let head = ["SOURCE", "HARDWARE", "INTERFACE", "RULE", "LEFT", "DROPPED"];
             let mut rows = vec![head.map(str::to_owned)];
@@ -160,6 +163,8 @@ pub fn release(
         released.iter().map(|b| BoxedState::new(b, &interfaces, &rules)).collect();
     if json {
         out.json(&released.iter().map(Source::from).collect::<Vec<_>>())?;
+    } else if released.is_empty() && which == Release::All {
+        writeln!(out, "{NOBODY}")?;
     } else {
         for state in &released {
             let BoxedState { interface, rule, dropped, .. } = state;
@@ -171,16 +176,12 @@ pub fn release(
         }
     }
     out.flush()?;
-    match (which, released.is_empty()) {
-        (Release::Address(address), true) => {
+    match which {
+        Release::Address(address) if released.is_empty() => {
             say(format_args!(
                 "{address} is not in the penalty box; `icmpgate status --boxed` lists who is"
             ));
             Ok(ExitCode::from(FAILED))
-        }
-        (Release::All, true) => {
-            say(format_args!("nobody is in the penalty box"));
-            Ok(ExitCode::from(DONE))
         }
         _ => Ok(ExitCode::from(DONE)),
     }

@@ -169,6 +169,7 @@ fn a_neighbour_that_floods_is_boxed_and_released_and_others_are_not() {
     let released = site.json("status --release all");
     assert_eq!(released[0]["source"], PEER6);
     assert_eq!(boxed(&site), [""; 0]);
+    assert_eq!(site.done("status --release all"), "nobody is in the penalty box\n");
     // Its limit is as spent as before, and its offences begin anew.
     let stats = counted(&site, || {
         let words = format!("ping -n -q -c 3 -i 0.01 -W 0.2 -I {PEER4} {HOST4}");
