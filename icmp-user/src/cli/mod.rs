@@ -12,6 +12,7 @@ mod completions;
 mod detach;
 mod explain;
 mod failure;
+mod kernel;
 mod neighbourhood;
 mod output;
 mod profiles;
@@ -76,7 +77,7 @@ enum Command {
     Reasons(reasons::Args),
     /// Show the instance: interfaces, policy, room
     Status(status::Args),
-    /// Show the counters
+    /// Show the counters, and Linux's own of this network namespace
     Stats(stats::Args),
     /// Run captured packets through the program, apart from live traffic, and say what it does
     Explain(explain::Args),

@@ -76,6 +76,21 @@ pub fn columns<const N: usize>(
     Ok(())
 }
 
+/// As [`columns`], after an empty line; but nothing where there is no row below the head. Whether
+/// there was one.
+pub fn section<const N: usize>(
+    out: &mut dyn Write,
+    right: [bool; N],
+    rows: &[[String; N]],
+) -> io::Result<bool> {
+    let has_rows = rows.len() > 1;
+    if has_rows {
+        writeln!(out)?;
+        columns(out, right, rows)?;
+    }
+    Ok(has_rows)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,9 @@
 //! `stats`: the counters, from the pinned maps; the same as the daemon serves, and it need not live.
 
 use super::{
-    DONE, Global,
-    output::{Out, columns, say},
+    DONE, Global, kernel,
+    kernel::Kernel,
+    output::{Out, columns, say, section},
     status::read,
 };
 use crate::observe::{CounterLine, Field, KeysState, LimitState, Snapshot, metrics};
@@ -71,6 +72,7 @@ struct Stats<'a> {
     counters: Vec<Line>,
     limits: Vec<Limit<'a>>,
     keys: Keys,
+    kernel: Kernel,
 }
 
 impl<'a> Stats<'a> {
@@ -93,6 +95,7 @@ impl<'a> Stats<'a> {
             counters: lines(snapshot),
             limits: snapshot.limits.iter().map(limit).collect(),
             keys: Keys { capacity, used, taken, full },
+            kernel: Kernel::of(&snapshot.kernel),
         }
     }
 }
@@ -193,7 +196,8 @@ fn write(out: &mut Out, snapshot: &Snapshot) -> std::io::Result<()> {
             )?;
         }
     }
-    write_limits(out, snapshot)
+    write_limits(out, snapshot)?;
+    kernel::write(out, &snapshot.kernel)
 }
 
 /// The limits that packets have met, and the table of their keys.
@@ -218,13 +222,9 @@ fn write_limits(out: &mut Out, snapshot: &Snapshot) -> std::io::Result<()> {
             limit.refused.to_string(),
         ]);
     }
-    if rows.len() == 1 {
-        return Ok(());
-    }
-    writeln!(out)?;
-    columns(out, [false, false, false, true, true, true, true, true], &rows)?;
+    let shown = section(out, [false, false, false, true, true, true, true, true], &rows)?;
     let KeysState { capacity, used, full, .. } = snapshot.keys;
-    if let Some(used) = used {
+    if shown && let Some(used) = used {
         writeln!(out, "{used} of {capacity} keys hold a bucket; {full} packets found none free")?;
     }
     Ok(())

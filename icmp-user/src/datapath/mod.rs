@@ -22,6 +22,8 @@ mod object;
 mod penalty;
 mod pins;
 mod rename;
+mod snmp;
+mod sysctl;
 mod system;
 
 pub use address::{LocalAddress, Surroundings, surroundings, watch as watch_addresses};
@@ -39,5 +41,7 @@ pub use mirror::{Entries, Neighbour, RouteLine, Tables, TooLarge, tables, watch 
 pub use penalty::{BoxedSource, PenaltyBox};
 pub use pins::{DEFAULT_PIN_DIR, Lock, PinDir};
 pub use rename::{Renamed, follow, renamed};
+pub use snmp::{KernelCount, KernelCounter, kernel_counts};
+pub use sysctl::{KernelSetting, kernel_settings};
 pub use system::{Note, check as check_system, tick_units};
 pub(crate) use system::{bucket_time, first_tick};

@@ -2,6 +2,7 @@
 //! are in one block; what is served and what `stats --prometheus` prints is the same text.
 
 use super::{EgressLevel, InterfaceState, Level, LimitState, Snapshot};
+use crate::datapath::{KernelCount, KernelCounter};
 use icmp_common::abi::{family, hook};
 use prometheus::{
     TextEncoder,
@@ -63,6 +64,13 @@ metrics! {
     PENALTY_BOXED = counter "icmpgate_penalty_box_boxed_total", "How often a source was put into the penalty box.";
     PENALTY_REFUSED = counter "icmpgate_penalty_box_refused_packets_total", "Packets beyond a limit that were not held against their source, by the reason why.";
     PENALTY_FULL = counter "icmpgate_penalty_box_full_packets_total", "Packets beyond a limit whose source found no room among those that are watched.";
+    KERNEL_IN = counter "icmpgate_kernel_in_messages_total", "ICMP messages that Linux received in this network namespace, without what the hook dropped or answered (InMsgs).";
+    KERNEL_IN_ERRORS = counter "icmpgate_kernel_in_errors_total", "ICMP messages that Linux received and found an error in (InErrors).";
+    KERNEL_IN_CHECKSUM_ERRORS = counter "icmpgate_kernel_in_checksum_errors_total", "ICMP messages that Linux received with a wrong checksum (InCsumErrors).";
+    KERNEL_OUT = counter "icmpgate_kernel_out_messages_total", "ICMP messages that Linux sent from this network namespace, with what the hook then dropped (OutMsgs).";
+    KERNEL_OUT_ERRORS = counter "icmpgate_kernel_out_errors_total", "ICMP messages that Linux could not send (OutErrors).";
+    KERNEL_LIMITED_GLOBAL = counter "icmpgate_kernel_rate_limited_global_total", "Errors of both families that Linux's own limiter, which acts before the hook, kept back by net.ipv4.icmp_msgs_per_sec (OutRateLimitGlobal).";
+    KERNEL_LIMITED_HOST = counter "icmpgate_kernel_rate_limited_host_total", "Errors that Linux's own limiter, which acts before the hook, kept back by net.ipv4.icmp_ratelimit or net.ipv6.icmp.ratelimit (OutRateLimitHost).";
     SCRAPE_ERRORS = gauge "icmpgate_scrape_errors", "Interfaces whose counters could not be read for this text.";
     BUILD_INFO = gauge "icmpgate_build_info", "The version of icmpgate that wrote this text.";
 }
@@ -124,6 +132,7 @@ pub fn render(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
     let refused = refused.map(|(why, n)| sample(PENALTY_REFUSED, &[("why", *why)], *n));
     add(PENALTY_REFUSED, refused.collect());
     add(PENALTY_FULL, vec![sample(PENALTY_FULL, &[], penalty.full)]);
+    kernel(&snapshot.kernel.counts, &mut add);
     add(SCRAPE_ERRORS, vec![sample(SCRAPE_ERRORS, &[], snapshot.errors.len() as u64)]);
     add(BUILD_INFO, vec![sample(BUILD_INFO, &[("version", &snapshot.version)], 1)]);
     TextEncoder::new().encode_to_string(&families)
@@ -160,6 +169,27 @@ fn limits(states: &[LimitState], add: &mut impl FnMut(Declaration, Vec<Metric>))
     add(LIMIT_BURST, labelled(LIMIT_BURST, &|s| Some(s.burst as f64)));
     let rate = |s: &LimitState| Some(s.rate as f64 / f64::from(s.period_s.max(1)));
     add(LIMIT_RATE, labelled(LIMIT_RATE, &rate));
+}
+
+/// The metrics of what Linux counts; of what it doesn't count there is none.
+fn kernel(counts: &[KernelCount], add: &mut impl FnMut(Declaration, Vec<Metric>)) {
+    for counter in KernelCounter::ALL {
+        let declaration = match counter {
+            KernelCounter::InMsgs => KERNEL_IN,
+            KernelCounter::InErrors => KERNEL_IN_ERRORS,
+            KernelCounter::InCsumErrors => KERNEL_IN_CHECKSUM_ERRORS,
+            KernelCounter::OutMsgs => KERNEL_OUT,
+            KernelCounter::OutErrors => KERNEL_OUT_ERRORS,
+            KernelCounter::OutRateLimitGlobal => KERNEL_LIMITED_GLOBAL,
+            KernelCounter::OutRateLimitHost => KERNEL_LIMITED_HOST,
+        };
+        let of_it = counts.iter().filter(|count| count.counter == counter);
+        let samples = of_it.map(|count| {
+            let family = count.family.map(|f| ("family", family::label(f)));
+            sample(declaration, family.as_slice(), count.messages)
+        });
+        add(declaration, samples.collect());
+    }
 }
 
 fn limit_labels<'a>(state: &'a LimitState, number: &'a str) -> [(&'static str, &'a str); 5] {

@@ -1,13 +1,13 @@
 //! What is shown of an instance: a snapshot of its maps, and what is made of one.
 //!
 //! Reading and rendering are apart. [`Snapshot::read`] is the only function here that touches a
-//! map; everything else works on a [`Snapshot`], which a test can write by hand.
+//! map or asks the kernel; everything else works on a [`Snapshot`], which a test can write by hand.
 
 pub mod metrics;
 pub mod serve;
 mod snapshot;
 
 pub use snapshot::{
-    BoxedState, CounterLine, EgressLevel, Field, InterfaceState, KeysState, Level, LimitState,
-    PenaltyState, PolicyState, Snapshot,
+    BoxedState, CounterLine, EgressLevel, Field, InterfaceState, KernelState, KeysState, Level,
+    LimitState, PenaltyState, PolicyState, Snapshot,
 };

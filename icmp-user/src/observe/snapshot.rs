@@ -1,9 +1,9 @@
 //! An instance at one moment, as plain data: what its pinned maps say, with every number already
-//! turned into the words that metrics and commands use.
+//! turned into the words that metrics and commands use; and what Linux itself counts beside them.
 
 use crate::datapath::{
-    BoxedSource, CounterEntry, Counters, Error, LimitEntry, Maps, PinDir, attached_index,
-    bucket_time, text,
+    BoxedSource, CounterEntry, Counters, Error, KernelCount, KernelSetting, LimitEntry, Maps,
+    PinDir, attached_index, bucket_time, kernel_counts, kernel_settings, text,
 };
 use icmp_common::{
     abi::{
@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub keys: KeysState,
     /// The penalty box.
     pub penalty: PenaltyState,
+    /// What Linux itself counts, and keeps back before the program for what is sent sees it.
+    pub kernel: KernelState,
     /// What could not be read, a line each.
     pub errors: Vec<String>,
 }
@@ -120,6 +122,21 @@ pub struct PenaltyState {
     pub refused: Vec<(&'static str, u64)>,
     /// Packets beyond a limit whose source found no room in the table.
     pub full: u64,
+}
+
+/// Linux's own ICMP in the network namespace of the process that reads, all its interfaces together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KernelState {
+    /// What it counts, by counter and then by family.
+    pub counts: Vec<KernelCount>,
+    /// By what it limits the errors that it sends.
+    pub settings: Vec<KernelSetting>,
+}
+
+impl KernelState {
+    fn read() -> Self {
+        Self { counts: kernel_counts(), settings: kernel_settings() }
+    }
 }
 
 /// A source in the penalty box.
@@ -444,13 +461,25 @@ impl Snapshot {
             })
             .collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(Self { version, policy, interfaces, bucket_contention, limits, keys, penalty, errors })
+        let kernel = KernelState::read();
+        Ok(Self {
+            version,
+            policy,
+            interfaces,
+            bucket_contention,
+            limits,
+            keys,
+            penalty,
+            kernel,
+            errors,
+        })
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::datapath::KernelCounter;
     use icmp_common::verdict::Outcome;
 
     fn entry(class: u16, reason: Reason, mode: Mode, packets: u64) -> CounterEntry {
@@ -471,6 +500,22 @@ pub(super) mod tests {
             passed: 40,
             refused: 2,
             level,
+        }
+    }
+
+    /// Every counter of the kernel, each with a value of its own.
+    fn kernel() -> KernelState {
+        let families = |counter| match counter {
+            KernelCounter::OutRateLimitGlobal => vec![None],
+            _ => vec![Some(family::ICMPV4), Some(family::ICMPV6)],
+        };
+        let all = KernelCounter::ALL.into_iter();
+        let all = all.flat_map(|counter| families(counter).into_iter().map(move |f| (counter, f)));
+        let count = |((counter, family), messages)| KernelCount { counter, family, messages };
+        let (name, meaning) = ("net.ipv4.icmp_ratelimit", "ms");
+        KernelState {
+            counts: all.zip(101..).map(count).collect(),
+            settings: vec![KernelSetting { name, meaning, value: 1000 }],
         }
     }
 
@@ -550,6 +595,7 @@ pub(super) mod tests {
                 refused: vec![("off-link", 6), ("hardware-address", 0)],
                 full: 2,
             },
+            kernel: kernel(),
             errors: vec!["lan0: refused".to_owned()],
         }
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Sends datagrams to closed ports of an address, and counts the errors that come back.
-fn probes(from: &Namespace, to: &str, count: u16) -> usize {
+pub fn probes(from: &Namespace, to: &str, count: u16) -> usize {
     let to: IpAddr = to.parse().expect("an address");
     from.run(|| {
         let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };

@@ -5,6 +5,7 @@ mod answer;
 mod clients;
 mod egress;
 mod frames;
+mod kernel;
 mod life;
 mod limit;
 mod penalty;
