@@ -9,7 +9,9 @@ pub mod frame;
 pub mod gate;
 pub mod message;
 pub mod netns;
+pub mod odds;
 pub mod random;
+pub mod tap;
 
 pub use daemon::{Daemon, Site};
 pub use frame::{Extension, Frame, Ipv4, Ipv6};
