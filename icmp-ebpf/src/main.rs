@@ -24,6 +24,7 @@ mod penalty;
 mod pipeline;
 mod reject;
 mod reply;
+mod rule;
 mod skb;
 
 use aya_ebpf::{
