@@ -8,7 +8,7 @@
 
 use crate::abi::{ENDPOINT_ADDRESSES, Endpoint, Rule, family};
 use crate::wire::checksum::{finish, pseudo_header};
-use crate::wire::icmpv4::{FRAGMENTATION_NEEDED, PARAMETER_PROBLEM, UNREACHABLE};
+use crate::wire::icmpv4::{self, FRAGMENTATION_NEEDED, PARAMETER_PROBLEM, UNREACHABLE};
 use crate::wire::icmpv6;
 use crate::wire::ipv4::PROTOCOL_ICMP;
 use crate::wire::ipv6::{Address, ICMPV6};
@@ -288,6 +288,29 @@ const fn filled(word: u64) -> u64 {
     word
 }
 
+/// The type of the reply to a request of this family and type.
+#[must_use]
+#[inline(always)]
+pub const fn reply_type(family: u8, request: u8) -> u8 {
+    match (family, request) {
+        (family::ICMPV6, _) => icmpv6::ECHO_REPLY,
+        (_, icmpv4::ECHO) => icmpv4::ECHO_REPLY,
+        (_, icmpv4::TIMESTAMP) => icmpv4::TIMESTAMP_REPLY,
+        (_, _) => icmpv4::MASK_REPLY,
+    }
+}
+
+/// The octets of an error that answers a packet of this family and length, IP header included, without
+/// the link-layer header. `mtu` as of [`quoted_v4`].
+#[must_use]
+#[inline(always)]
+pub const fn error_octets(family: u8, packet: u32, mtu: u32) -> u32 {
+    match family {
+        family::ICMPV6 => WORDS_V6 as u32 * 4 + quoted_v6(packet),
+        _ => WORDS_V4 as u32 * 4 + quoted_v4(packet, mtu),
+    }
+}
+
 /// Milliseconds since midnight UT (RFC 792), as CLOCK_TAI and its distance from UTC tell.
 #[must_use]
 #[inline(always)]
@@ -322,6 +345,31 @@ mod tests {
 
     fn v6(text: &str) -> Address {
         Address::new(text.parse::<Ipv6Addr>().unwrap().octets())
+    }
+
+    #[test]
+    fn each_request_has_its_reply() {
+        for (family, request, reply) in [
+            (family::ICMPV4, 8, 0),
+            (family::ICMPV4, 13, 14),
+            (family::ICMPV4, 17, 18),
+            (family::ICMPV6, 128, 129),
+        ] {
+            assert_eq!(reply_type(family, request), reply);
+        }
+    }
+
+    #[test]
+    fn an_error_has_its_headers_and_what_it_quotes() {
+        for (family, packet, mtu, octets) in [
+            (family::ICMPV4, 28, 1500, 56),
+            (family::ICMPV4, 1500, 1500, 576),
+            (family::ICMPV4, 1500, 300, 300),
+            (family::ICMPV6, 48, 1500, 96),
+            (family::ICMPV6, 1500, 1500, 1280),
+        ] {
+            assert_eq!(error_octets(family, packet, mtu), octets);
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ use crate::{
     maps::{ASKED, ENDPOINTS, INTERFACE_ID},
     reject::{icmpgate_reject_v4, icmpgate_reject_v6, icmpgate_source_routed},
     reply::icmpgate_reply,
+    sent,
 };
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use icmp_common::{
@@ -36,7 +37,7 @@ use icmp_common::{
         Endpoint, PolicyTable, Rule, action, checksum, endpoint_flag, family, fragment,
         local as kind,
     },
-    answer::{Error, mask_v4, source_v4, source_v6},
+    answer::{Error, error_octets, mask_v4, reply_type, source_v4, source_v6},
     answerable::{Original, unanswerable},
     parse::{Frame, Packet},
     verdict::Reason,
@@ -70,24 +71,40 @@ pub struct Asked {
     pub hardware: [u16; 3],
     /// Zero.
     pad2: [u16; 3],
+    /// The answer, as far as rules and limits look at it.
+    pub sent: Packet,
+    /// The octets of its frame.
+    pub sent_octets: u64,
 }
 
 impl Asked {
-    /// A packet that a rule would answer.
+    /// A packet that a rule would answer. Field by field: as a value, all of it would lie on the stack
+    /// first.
     #[inline(always)]
-    pub fn new(packet: Packet, octets: u64, observing: bool) -> Self {
-        Self {
-            packet,
-            octets,
-            observing: observing.into(),
-            pad: [0; 3],
-            link: 0,
-            from: Address([0; 2]),
-            mask: 0,
-            mtu: 0,
-            tai_offset_s: 0,
-            hardware: [0; 3],
-            pad2: [0; 3],
+    fn ask(&mut self, packet: &Packet, faults: u32, octets: u64, observing: bool) {
+        self.packet = *packet;
+        self.packet.faults = faults;
+        self.octets = octets;
+        self.observing = observing.into();
+        self.from = Address([0; 2]);
+        self.mask = 0;
+        self.sent_octets = octets;
+    }
+
+    /// Notes that the answer is of this type and code: an error, or a reply as long as its request.
+    #[inline(always)]
+    fn answer_with(&mut self, ty: u8, code: u8, is_error: bool) {
+        // IGMP is answered by ICMPv4.
+        let family = if self.is_v6() { family::ICMPV6 } else { family::ICMPV4 };
+        self.sent = self.packet;
+        (self.sent.family, self.sent.ty, self.sent.code) = (family, ty, code);
+        (self.sent.has_type, self.sent.fragment) = (true, fragment::NONE);
+        (self.sent.source, self.sent.destination) = (self.from, self.packet.source);
+        if is_error {
+            let packet =
+                self.packet.offset.wrapping_sub(self.link).wrapping_add(self.packet.length);
+            let octets = self.link.wrapping_add(error_octets(family, packet, self.mtu));
+            self.sent_octets = octets.into();
         }
     }
 
@@ -112,10 +129,8 @@ pub fn answer<F: Buffer>(
 ) -> Reason {
     let Some(asked) = ASKED.get_ptr_mut(0) else { return Reason::INTERNAL_ERROR };
     // SAFETY: this CPU's own element, which nothing else uses while this packet is looked at.
-    let asked = unsafe {
-        asked.write(Asked::new(Packet { faults: found.held, ..*packet }, octets, observing));
-        &mut *asked
-    };
+    let asked = unsafe { &mut *asked };
+    asked.ask(packet, found.held, octets, observing);
     frame.answer(rule, policy, asked)
 }
 
@@ -152,44 +167,38 @@ fn decide(
     let error =
         if is_reject { Error::of(rule, family) } else { Error { ty: 0, code: 0, value: 0 } };
     sure(icmpgate_may_answer(ctx, asked, error.ty.into(), error.code.into()))?;
-    if !is_reject {
-        sure(may_reply(asked).into())?;
-        within_limits(rule, policy, asked)?;
-        if asked.observing == 0 {
-            sure(icmpgate_reply(ctx, asked))?;
-        }
-        return Ok(Reason::REPLIED);
-    }
-    if asked.from.is_unspecified() {
-        return Err(Reason::DENIED);
-    }
-    let (ty, code, value) = (error.ty.into(), error.code.into(), error.value.into());
-    if asked.is_v6() {
-        within_limits(rule, policy, asked)?;
-        if asked.observing == 0 {
-            sure(icmpgate_reject_v6(ctx, asked, ty, code, value))?;
-        }
-    } else {
+    if is_reject {
+        sure((!asked.from.is_unspecified()).into())?;
         let options = asked.packet.offset.wrapping_sub(asked.link + ipv4::MIN_HEADER);
-        if options != 0 && icmpgate_source_routed(ctx, asked.link + ipv4::MIN_HEADER, options) != 0
-        {
-            return Err(Reason::DENIED);
+        if !asked.is_v6() && options != 0 {
+            let at = asked.link + ipv4::MIN_HEADER;
+            sure((icmpgate_source_routed(ctx, at, options) == 0).into())?;
         }
-        within_limits(rule, policy, asked)?;
-        if asked.observing == 0 {
-            sure(icmpgate_reject_v4(ctx, asked, ty, code, value))?;
-        }
+        asked.answer_with(error.ty, error.code, true);
+    } else {
+        sure(may_reply(asked).into())?;
+        asked.answer_with(reply_type(family, asked.packet.ty), asked.packet.code, false);
     }
-    Ok(Reason::REJECTED)
+    within_limits(rule, policy, asked)?;
+    let (ty, code, value) = (error.ty.into(), error.code.into(), error.value.into());
+    if asked.observing == 0 {
+        sure(match (is_reject, asked.is_v6()) {
+            (false, _) => icmpgate_reply(ctx, asked),
+            (true, false) => icmpgate_reject_v4(ctx, asked, ty, code, value),
+            (true, true) => icmpgate_reject_v6(ctx, asked, ty, code, value),
+        })?;
+    }
+    Ok(if is_reject { Reason::REJECTED } else { Reason::REPLIED })
 }
 
 /// Whether an answer may be sent as far as its number goes: the one place through which every answer
-/// goes. XDP_TX passes no egress program, so whatever limits what this machine sends has to be asked
-/// here, too.
+/// goes. First the limits of the rule that asks for it, so that what they refuse draws on nothing that
+/// is sent; then what the policy says of what is sent, where anything is.
 #[inline(always)]
 fn within_limits(rule: &Rule, policy: &PolicyTable, asked: &Asked) -> Result<(), Reason> {
     match limit::ask_rule(rule, policy, &asked.packet, asked.octets) {
-        Reason::WITHIN_LIMIT => Ok(()),
+        Reason::WITHIN_LIMIT if asked.observing != 0 => Ok(()),
+        Reason::WITHIN_LIMIT => sent::leaves(policy, asked),
         refused => Err(refused),
     }
 }

@@ -25,6 +25,7 @@ mod pipeline;
 mod reject;
 mod reply;
 mod rule;
+mod sent;
 mod skb;
 
 use aya_ebpf::{

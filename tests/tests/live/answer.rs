@@ -161,7 +161,8 @@ const LINUX_SUMS: &str = "echo|zeros";
 /// A policy with one rule, whose answers no limit keeps back.
 fn answering(rule: &str) -> String {
     host(&format!(
-        "[[rule]]\nname = \"answer\"\n{rule}\nlimit = {{ rate = 1000000, burst = 1000000 }}\n"
+        "[[rule]]\nname = \"answer\"\n{rule}\nlimit = {{ rate = 1000000, burst = 1000000 }}\n\
+         [[rule]]\nname = \"sent\"\nhook = \"egress\"\naction = \"pass\"\n"
     ))
 }
 
