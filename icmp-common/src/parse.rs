@@ -36,6 +36,10 @@ pub trait Frame {
     fn extension_headers(&self, offset: u32, next_header: u8) -> Chain {
         ipv6::walk(self.cursor().skip(offset), next_header)
     }
+    /// Whether the IPv4 options at `offset` have a source route: see [`ipv4::source_routed`].
+    fn source_routed(&self, offset: u32, length: u32) -> bool {
+        ipv4::source_routed(self.cursor().skip(offset), length)
+    }
     /// Walks the group records of the report at `offset`: see [`mld::records`].
     fn records(&self, offset: u32, length: u32, address: u32) -> Records {
         mld::records(self.cursor().skip(offset), length, address)

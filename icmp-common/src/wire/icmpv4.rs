@@ -8,6 +8,8 @@ use crate::cursor::Cursor;
 pub const HEADER: u32 = 8;
 /// Echo reply.
 pub const ECHO_REPLY: u8 = 0;
+/// Redirect.
+pub const REDIRECT: u8 = 5;
 /// Echo request.
 pub const ECHO: u8 = 8;
 /// Time exceeded.
@@ -118,7 +120,7 @@ pub fn body(ty: u8, code: u8, message: Cursor<'_>) -> Option<Body> {
         },
         (17 | 18, _) => Body::Mask { identifier, sequence, mask: word()? },
         (UNREACHABLE, FRAGMENTATION_NEEDED) => Body::FragmentationNeeded { next_hop_mtu: sequence },
-        (5, _) => Body::Redirect { gateway: u32::from_be_bytes([a, b, c, d]) },
+        (REDIRECT, _) => Body::Redirect { gateway: u32::from_be_bytes([a, b, c, d]) },
         (9, _) => Body::RouterAdvertisement { entries: a, entry_words: b, lifetime: sequence },
         (12, _) => Body::ParameterProblem { pointer: a },
         (42 | 43, _) => Body::ExtendedEcho { identifier, sequence: c, flags: d },

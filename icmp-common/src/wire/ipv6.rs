@@ -179,6 +179,8 @@ pub struct Chain {
     pub final_destination: Option<u32>,
     /// A routing header has segments left, and its final destination can't be told.
     pub opaque_route: bool,
+    /// There is a routing header, whatever it says.
+    pub routing: bool,
 }
 
 impl Chain {
@@ -193,12 +195,13 @@ impl Chain {
             first_fragment: false,
             final_destination: None,
             opaque_route: false,
+            routing: false,
         }
     }
 
     /// In one word, as a function of the kernel program can return it: length in bits 0-14 (eight
     /// headers have at most 16,448 octets), final destination in 16-30 (0 for none: a routing header comes before it), next header in 32-39,
-    /// end in 40-41, first fragment in 42, opaque route in 43.
+    /// end in 40-41, first fragment in 42, opaque route in 43, routing header in 44.
     #[must_use]
     #[inline(always)]
     pub const fn pack(self) -> u64 {
@@ -212,6 +215,7 @@ impl Chain {
             | (self.end as u64) << 40
             | (self.first_fragment as u64) << 42
             | (self.opaque_route as u64) << 43
+            | (self.routing as u64) << 44
     }
 
     /// The reverse of [`Chain::pack`].
@@ -231,6 +235,7 @@ impl Chain {
             },
             first_fragment: word >> 42 & 1 != 0,
             opaque_route: word >> 43 & 1 != 0,
+            routing: word >> 44 & 1 != 0,
         }
     }
 }
@@ -273,8 +278,11 @@ pub fn walk(cursor: Cursor<'_>, next_header: u8) -> Chain {
             chain.length += (u32::from(h[1]) + 2) * 4;
             continue;
         }
-        if this == ROUTING && h[3] != 0 {
-            route(&mut chain, h);
+        if this == ROUTING {
+            chain.routing = true;
+            if h[3] != 0 {
+                route(&mut chain, h);
+            }
         }
         chain.length += (u32::from(h[1]) + 1) * 8;
     }
@@ -310,7 +318,7 @@ mod tests {
     fn a_chain_comes_back_from_its_word() {
         for end in [End::UpperLayer, End::LaterFragment, End::Cut, End::BeyondBound] {
             for (length, at) in [(0, None), (8, Some(16)), (16_448, Some(16_440)), (2048, None)] {
-                for flags in 0..4u8 {
+                for flags in 0..8u8 {
                     let chain = Chain {
                         end,
                         next_header: 58 + flags,
@@ -318,6 +326,7 @@ mod tests {
                         first_fragment: flags & 1 != 0,
                         final_destination: at,
                         opaque_route: flags & 2 != 0,
+                        routing: flags & 4 != 0,
                     };
                     assert_eq!(Chain::unpack(chain.pack()), chain);
                 }
@@ -387,6 +396,8 @@ mod tests {
         assert_eq!(route(4, 0).final_destination, None);
         assert!(route(3, 1).opaque_route);
         assert!(!route(3, 0).opaque_route);
+        assert!(route(3, 0).routing && route(0, 2).routing);
+        assert!(!walk(Cursor::new(&chain(&[HOP_BY_HOP])), HOP_BY_HOP).routing);
     }
 
     #[test]

@@ -11,4 +11,5 @@ pub mod igmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod mld;
+pub mod nd;
 pub mod quote;

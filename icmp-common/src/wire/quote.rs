@@ -29,6 +29,8 @@ pub struct Quote {
     /// Whether the quoted packet is a fragment that isn't the first: then nothing behind its
     /// header is one.
     pub later_fragment: bool,
+    /// Whether a routing header was walked. What options of IPv4 say, [`ipv4::source_routed`] tells.
+    pub routing: bool,
     /// The type of the quoted message, where that is one of the error's own family and its first
     /// octet is there.
     pub message: Option<u8>,
@@ -40,6 +42,7 @@ pub struct Quote {
 impl Quote {
     /// The ports of a quoted TCP, UDP or SCTP packet: source, destination.
     #[must_use]
+    #[inline(always)]
     pub fn ports(&self) -> Option<(u16, u16)> {
         let [a, b, c, d, ..] = self.first?;
         matches!(self.protocol, 6 | 17 | 132)
@@ -53,7 +56,14 @@ impl Quote {
 #[must_use]
 #[inline(always)]
 pub fn read<F: Frame + ?Sized>(frame: &F, family: u8, offset: u32, length: u32) -> Option<Quote> {
-    let quoted = Quoted { frame, at: offset + OFFSET, length: length.saturating_sub(OFFSET) };
+    read_at(frame, family, offset + OFFSET, length.saturating_sub(OFFSET))
+}
+
+/// Reads a quote of `length` octets that lies at `at` of the frame, as [`read`] does.
+#[must_use]
+#[inline(always)]
+pub fn read_at<F: Frame + ?Sized>(frame: &F, family: u8, at: u32, length: u32) -> Option<Quote> {
+    let quoted = Quoted { frame, at, length };
     if family == family::ICMPV6 { quoted.ipv6() } else { quoted.ipv4() }
 }
 
@@ -81,6 +91,7 @@ impl<F: Frame + ?Sized> Quoted<'_, F> {
             header_length: header.header_length,
             protocol: header.protocol,
             later_fragment,
+            routing: false,
             message: self.message(is_message, header.header_length, header.total_length),
             first: self.first(!later_fragment, header.header_length),
         })
@@ -106,6 +117,7 @@ impl<F: Frame + ?Sized> Quoted<'_, F> {
             header_length,
             protocol: chain.next_header,
             later_fragment: walked && chain.end == End::LaterFragment,
+            routing: chain.routing,
             message: self.message(is_message, header_length, stated),
             first: self.first(is_behind, header_length),
         })
