@@ -9,6 +9,8 @@
 //! gathered as a bit set, so that a policy can switch each off by name and the first that is left,
 //! in the order of the pipeline, names the verdict.
 
+use crate::abi::hook;
+
 /// What the hook does with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -125,6 +127,7 @@ reasons! {
     ERROR_SOURCE = 12, "error-source", Drop, "V1", "An error whose source is loopback, multicast, broadcast, zero or class E.";
     ERROR_DESTINATION = 13, "error-destination", Drop, "V1", "An error sent to a multicast or broadcast address.";
     UNANSWERABLE = 14, "unanswerable", Drop, "V2", "An error whose quote shows a packet that no error may answer (RFC 1122 3.2.2, RFC 4443 2.4(e)).";
+    REDIRECT_UNFOUNDED = 15, "redirect-unfounded", Drop, "G5", "A redirect of this machine's own that its routes do not bear out (RFC 1812 5.2.7.2, RFC 4861 8.2).";
     NOT_ICMP = 32, "not-icmp", Pass, "W1", "Neither ICMP, ICMPv6 nor IGMP: passed untouched.";
     VLAN_TAGS_BEYOND_BOUND = 33, "vlan-tags-beyond-bound", Pass, "W1", "More than two VLAN tags; what is behind them is unknown.";
     ACCEPTED = 34, "accepted", Pass, "P2", "A rule passes it.";
@@ -178,6 +181,18 @@ impl Reason {
     #[inline(always)]
     pub const fn first(faults: u32) -> Self {
         Self(faults.trailing_zeros() as u8)
+    }
+}
+
+/// The faults that can have a packet dropped at a hook. Of what is sent, those that say that it must not
+/// be: all else that is odd about it is the stack's doing, and only noted.
+#[must_use]
+#[inline(always)]
+pub const fn enforceable(hook: u8) -> u32 {
+    match hook {
+        hook::EGRESS => Reason::UNANSWERABLE.bit() | Reason::REDIRECT_UNFOUNDED.bit(),
+        // What arrives is no redirect of this machine's own.
+        _ => !Reason::REDIRECT_UNFOUNDED.bit(),
     }
 }
 
@@ -287,6 +302,20 @@ mod tests {
                 "{}",
                 e.label
             );
+        }
+    }
+
+    #[test]
+    fn every_fault_is_enforced_at_some_hook() {
+        let (ingress, egress) = (enforceable(hook::INGRESS), enforceable(hook::EGRESS));
+        for fault in TABLE.iter().filter(|e| e.reason.is_fault()).map(|e| e.reason) {
+            let by_hook = [ingress & fault.bit() != 0, egress & fault.bit() != 0];
+            let expected = match fault {
+                Reason::UNANSWERABLE => [true, true],
+                Reason::REDIRECT_UNFOUNDED => [false, true],
+                _ => [true, false],
+            };
+            assert_eq!(by_hook, expected, "{}", fault.label());
         }
     }
 

@@ -13,12 +13,8 @@ use icmp_common::{
         self, PolicyTable, RULE_NONE, Rule, Trace, action, fragment, hook, policy_flag, rule_flag,
     },
     parse::Packet,
-    verdict::{Mode, Outcome, Reason, Verdict},
+    verdict::{Mode, Outcome, Reason, Verdict, enforceable},
 };
-
-/// The faults that can have a packet dropped, by hook: of what is sent, that it must not be (G1). All
-/// else that is odd about it is the stack's doing.
-const ENFORCEABLE: [u32; hook::COUNT] = [u32::MAX, Reason::UNANSWERABLE.bit()];
 
 /// Decides on a parsed and validated packet.
 #[inline(always)]
@@ -54,11 +50,8 @@ pub fn decide<F: Buffer>(
 
     let mut faults = found.held & !policy.checks_off;
     if faults != 0 {
-        let enforced = if observing {
-            0
-        } else {
-            faults & ENFORCEABLE[F::HOOK as usize] & !policy.checks_observe
-        };
+        let enforced =
+            if observing { 0 } else { faults & enforceable(F::HOOK) & !policy.checks_observe };
         if enforced != 0 {
             return (Outcome::new(Reason::first(enforced), Mode::Enforce), trace);
         }

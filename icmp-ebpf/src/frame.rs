@@ -55,6 +55,8 @@ pub trait Buffer: Frame {
     fn conclude(&self, packet: &Packet) -> Verdict;
     /// The faults of an error: see [`error::icmpgate_error`].
     fn judge(&self, packet: &Packet) -> u64;
+    /// The faults of a redirect that this machine makes: see [`crate::redirect`].
+    fn judge_redirect(&self, packet: &Packet) -> u32;
     /// Looks at a packet that exceeded its rule's limit by source, where the rule has a penalty: see
     /// [`crate::penalty`].
     fn offence(&self, rule: &Rule, packet: &Packet, hardware: u64);
@@ -111,6 +113,12 @@ impl Buffer for XdpFrame<'_> {
     #[inline(always)]
     fn judge(&self, packet: &Packet) -> u64 {
         error::icmpgate_error(self.ctx.ctx, packet)
+    }
+
+    /// What arrives is none.
+    #[inline(always)]
+    fn judge_redirect(&self, _packet: &Packet) -> u32 {
+        0
     }
 
     #[inline(always)]

@@ -14,12 +14,12 @@
 )]
 
 use crate::{
-    atomic, key, local,
+    atomic, fib, key, local,
     maps::{INTERFACE_ID, MIRROR, NEIGHBOURS, PENALTY_BOX, PENALTY_STATS, ROUTES},
 };
 use aya_ebpf::{
-    bindings::{BPF_NOEXIST, bpf_fib_lookup as FibLookup, xdp_md},
-    helpers::{bpf_fib_lookup, bpf_ktime_get_ns},
+    bindings::{BPF_NOEXIST, xdp_md},
+    helpers::bpf_ktime_get_ns,
     maps::lpm_trie::Key,
 };
 use core::hint::black_box;
@@ -27,18 +27,11 @@ use icmp_common::{
     abi::{self, Rule, family},
     parse::Packet,
     penalty::{self, HOPS, NeighbourKey, Source, SourceKey, Step, end, flag, hop, mirror, refusal},
+    wire::ipv6::Address,
 };
 
-/// `AF_INET` and `AF_INET6`.
-const AF_INET: u8 = 2;
-/// Likewise.
-const AF_INET6: u8 = 10;
 /// `EEXIST`.
 const EEXIST: i32 = 17;
-// Results of bpf_fib_lookup, linux/bpf.h.
-const FIB_SUCCESS: i64 = 0;
-const FIB_FWD_DISABLED: i64 = 5;
-const FIB_NO_NEIGH: i64 = 7;
 
 /// Whether a packet's source is in the box of its rule: 1, or 0. If so, it is counted there. A global
 /// function, which the verifier looks at once.
@@ -166,69 +159,35 @@ pub extern "C" fn icmpgate_ask_fib(
 ) -> u32 {
     // SAFETY: as in `icmpgate_is_boxed`.
     let Some(packet) = (unsafe { packet.as_ref() }) else { return DOES_NOT_SAY };
-    // SAFETY: all zeros is a valid question.
-    let mut ask: FibLookup = unsafe { core::mem::zeroed() };
     // SAFETY: the context is the program's own.
     let interface = unsafe { (*ctx).ingress_ifindex };
-    ask.ifindex = interface;
     let (source, destination) = (packet.source, packet.destination);
-    ask.family = if is_v6(packet) { AF_INET6 } else { AF_INET };
     // From the address that it was sent to, where rules of the routing look at that: a group is none.
-    let asker = if is_v6(packet) {
-        !destination.is_multicast() && !destination.is_link_local()
+    let asker = if is_v6(packet) && (destination.is_multicast() || destination.is_link_local()) {
+        Address([0; 2])
     } else {
-        true
+        destination
     };
-    if is_v6(packet) {
-        ask.__bindgen_anon_4.ipv6_dst = words(source.0);
-        if asker {
-            ask.__bindgen_anon_3.ipv6_src = words(destination.0);
-        }
-    } else {
-        ask.__bindgen_anon_4.ipv4_dst = source.v4().to_be();
-        ask.__bindgen_anon_3.ipv4_src = destination.v4().to_be();
-    }
-    // SAFETY: the question is as long as is said.
-    let result =
-        unsafe { bpf_fib_lookup(ctx.cast(), &raw mut ask, size_of::<FibLookup>() as i32, 0) };
-    if result == FIB_FWD_DISABLED {
+    let mut ask = fib::question(packet.family, interface, asker, source);
+    let result = fib::ask(ctx.cast(), &mut ask);
+    if result == fib::FWD_DISABLED {
         return DOES_NOT_SAY;
     }
-    if !matches!(result, FIB_SUCCESS | FIB_NO_NEIGH) || ask.ifindex != interface {
+    if !matches!(result, fib::SUCCESS | fib::NO_NEIGH) || ask.ifindex != interface {
         return refusal::REVERSE_PATH;
     }
     // Where the next hop isn't the source itself, its address stands there now.
-    // SAFETY: every bit pattern is one of the unions' integers.
-    let same = unsafe {
-        if is_v6(packet) {
-            ask.family == AF_INET6 && same(ask.__bindgen_anon_4.ipv6_dst, words(source.0))
-        } else {
-            ask.family == AF_INET && ask.__bindgen_anon_4.ipv4_dst == source.v4().to_be()
-        }
-    };
+    let same = fib::is_next_hop(&ask, packet.family, source);
     if !same && off_link == 0 {
         return refusal::OFF_LINK;
     }
-    if result == FIB_NO_NEIGH {
+    if result == fib::NO_NEIGH {
         return refusal::NEIGHBOUR_UNKNOWN;
     }
     if penalty::hardware(ask.dmac) != hardware {
         return refusal::HARDWARE_ADDRESS;
     }
     refusal::NONE
-}
-
-/// An address as the kernel's structure has it.
-#[inline(always)]
-fn words(address: [u64; 2]) -> [u32; 4] {
-    // SAFETY: 16 octets either way.
-    unsafe { core::mem::transmute(address) }
-}
-
-/// Without a call to `memcmp`, which isn't there.
-#[inline(always)]
-fn same(a: [u32; 4], b: [u32; 4]) -> bool {
-    a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3]
 }
 
 /// What the mirror of the kernel's tables says of a source: a [`refusal`].

@@ -8,13 +8,15 @@
 //! It has three parts, and what it knows of the packet lies in a map between them. A glance tells nearly
 //! all that isn't ours. The two halves behind it are global functions, which the verifier looks at once
 //! each: as one, all that rules can make of a packet is walked again for every way through the parser and
-//! the checks (on 6.1, six times as many instructions). Side by side, they also share the stack.
+//! the checks (on 6.1, six times as many instructions). Side by side, they also share the stack. So does what
+//! stands between them, for what is sent: the routes of a redirect.
 
 use crate::{
     INTERNAL_ERROR, count, decide, error,
     frame::{Buffer, XdpFrame},
     icmpgate_internal_error,
     maps::PACKET,
+    redirect,
     skb::SkbFrame,
 };
 use aya_ebpf::{
@@ -37,8 +39,12 @@ pub fn gate<F: Buffer>(frame: &F) -> Verdict {
         Ok(candidate) => match PACKET.get_ptr_mut(0) {
             // SAFETY: this CPU's own element, which nothing else uses while this packet is looked at.
             Some(packet) => match frame.read(candidate, unsafe { &mut *packet }) {
-                // SAFETY: as above.
-                0 => return frame.conclude(unsafe { &*packet }),
+                0 => {
+                    // SAFETY: as above.
+                    let packet = unsafe { &mut *packet };
+                    redirect::judge(frame, packet);
+                    return frame.conclude(packet);
+                }
                 reason => Reason(reason as u8 - 1),
             },
             None => Reason::INTERNAL_ERROR,

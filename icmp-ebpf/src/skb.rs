@@ -5,6 +5,7 @@ use crate::{
     error,
     frame::Buffer,
     pipeline::{icmpgate_skb_conclude, icmpgate_skb_read},
+    redirect::icmpgate_skb_redirect,
 };
 use aya_ebpf::{bindings::__sk_buff, helpers::bpf_skb_pull_data, programs::TcContext};
 use core::hint::black_box;
@@ -13,7 +14,10 @@ use icmp_common::{
     cursor::Cursor,
     parse::{Candidate, Frame, Packet},
     verdict::{Reason, Verdict},
-    wire::ipv6::{self, Chain, End},
+    wire::{
+        ipv4,
+        ipv6::{self, Chain, End},
+    },
 };
 
 /// How much of a packet of ours is read at most: headers, message, and the quote of an error with
@@ -86,6 +90,11 @@ impl Buffer for SkbFrame<'_> {
         error::icmpgate_skb_error(self.ctx.skb.skb, packet)
     }
 
+    #[inline(always)]
+    fn judge_redirect(&self, packet: &Packet) -> u32 {
+        icmpgate_skb_redirect(self.ctx.skb.skb, packet)
+    }
+
     /// Whom this machine sends to isn't put into a box.
     #[inline(always)]
     fn offence(&self, _rule: &Rule, _packet: &Packet, _hardware: u64) {}
@@ -125,9 +134,26 @@ impl Frame for SkbFrame<'_> {
     }
 
     #[inline(always)]
+    fn source_routed(&self, offset: u32, length: u32) -> bool {
+        icmpgate_skb_source_routed(self.ctx.skb.skb, offset, length) != 0
+    }
+
+    #[inline(always)]
     fn extension_headers(&self, offset: u32, next_header: u8) -> Chain {
         Chain::unpack(icmpgate_skb_extension_headers(self.ctx.skb.skb, offset, next_header.into()))
     }
+}
+
+/// Whether IPv4 options have a source route: see [`ipv4::source_routed`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_skb_source_routed(skb: *mut __sk_buff, offset: u32, length: u32) -> u32 {
+    if offset > MAX_OFFSET || length > ipv4::MAX_OPTIONS {
+        return 1;
+    }
+    let ctx = TcContext::new(skb);
+    let frame = SkbFrame::new(&ctx);
+    ipv4::source_routed(frame.cursor().skip(offset), length).into()
 }
 
 /// The walk over the extension headers of an IPv6 packet: see [`ipv6::walk`] and [`Chain::pack`].

@@ -183,8 +183,15 @@ impl Ipv4 {
 
     /// The router alert (RFC 2113).
     #[must_use]
-    pub fn router_alert(mut self) -> Self {
-        self.options = vec![0x94, 4, 0, 0];
+    pub fn router_alert(self) -> Self {
+        self.raw_options(&[0x94, 4, 0, 0])
+    }
+
+    /// These options, a multiple of 4 octets.
+    #[must_use]
+    pub fn raw_options(mut self, octets: &[u8]) -> Self {
+        assert!(octets.len().is_multiple_of(4) && octets.len() <= 40);
+        self.options = octets.to_vec();
         self
     }
 

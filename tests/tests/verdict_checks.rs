@@ -2,8 +2,8 @@
 //! own, which a policy can observe or look away from by name.
 
 use icmp_common::{
-    abi::local,
-    verdict::{FAULTS, Reason, TABLE},
+    abi::{hook, local},
+    verdict::{FAULTS, Reason, TABLE, enforceable},
 };
 use icmpgate::{datapath::Endpoint, policy::Profile};
 use icmpgate_tests::{
@@ -83,8 +83,10 @@ fn open() -> Lease {
 
 const HERE: (&str, u32) = ("198.51.100.1", local::UNICAST);
 
+/// Every fault of what arrives. What only this machine's own messages have, `verdict_redirects` is about.
 fn faults() -> impl Iterator<Item = Reason> {
-    TABLE.iter().map(|e| e.reason).filter(|r| r.is_fault())
+    let arriving = enforceable(hook::INGRESS);
+    TABLE.iter().map(|e| e.reason).filter(move |r| arriving & r.bit() != 0)
 }
 
 /// What becomes of a packet that has a fault which is set so, under [`OPEN`].
@@ -381,6 +383,8 @@ fn every_reason_is_reached() {
             (None, Reason::NOT_RUNNABLE) => "in `explain` alone",
             // Whom it may be held against takes the machine's neighbours.
             (None, Reason::PENALTY_BOX) => "in `verdict_penalty`",
+            // It takes the machine's routes.
+            (None, Reason::REDIRECT_UNFOUNDED) => "in `verdict_redirects`",
             (None, _) => panic!("no packet comes to {}", entry.label),
         };
         println!("{:<32} {how}", entry.label);

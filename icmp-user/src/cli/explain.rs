@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use icmp_common::{
     abi::{Trace, checksum, family, fragment, origin, tc_action},
     classify,
-    verdict::{FAULTS, Mode, Outcome, Reason, Verdict},
+    verdict::{FAULTS, Mode, Outcome, Reason, Verdict, enforceable},
 };
 use serde::Serialize;
 use std::{
@@ -37,7 +37,8 @@ use std::{
                   the program, with counters and limits of its own. A capture is replayed as fast \
                   as it can be, so limits look at the time of the replay, not at that of the \
                   capture. Rules that tell local from transit go by the addresses of this machine, and \
-                  so do answers; without --iface, they come from any interface."
+                  so do answers; without --iface, they come from any interface. A redirect that this \
+                  machine makes is held against its routes by the interface of --iface."
 )]
 pub struct Args {
     /// The policy; without it, the profile `host`
@@ -280,9 +281,10 @@ impl Explainer {
         let known = block_on(async { Ok(surroundings().await?) })
             .context("reading the addresses of this machine")?;
         instance.maps().set_surroundings(&known)?;
-        // A copy that stands for no interface of this machine answers as any of them could.
-        if known.endpoints.iter().all(|e| Some(e.name.as_str()) != args.iface.as_deref()) {
-            instance.maps().set_endpoint(0, &Endpoint::of_any(&known.endpoints))?;
+        match known.endpoints.iter().find(|e| Some(e.name.as_str()) == args.iface.as_deref()) {
+            Some(endpoint) => instance.leave_by(endpoint.index),
+            // A copy that stands for no interface of this machine answers as any of them could.
+            None => instance.maps().set_endpoint(0, &Endpoint::of_any(&known.endpoints))?,
         }
         let (hook, origin) = (args.hook, args.origin);
         Ok(Self { instance, policy, compiled, hook, origin })
@@ -367,9 +369,10 @@ impl Explainer {
         writeln!(out, "{}", line.trim_end())?;
         for fault in (0..FAULTS).map(Reason).filter(|fault| faults & fault.bit() != 0) {
             let meaning = fault.entry().map_or("", |e| e.meaning);
+            let enforceable = enforceable(self.hook.as_policy().index());
             let state = match self.policy.checks.get(fault) {
                 // What is sent comes from the stack, which isn't held to this.
-                _ if self.hook == Hook::Egress => " (observed)",
+                _ if enforceable & fault.bit() == 0 => " (observed)",
                 CheckMode::Off => " (off)",
                 CheckMode::Observe => " (observed)",
                 // By the whole policy, or by the rule that asked for the check.

@@ -103,6 +103,7 @@ pub struct Run {
 pub struct Instance {
     ebpf: RwLock<Ebpf>,
     maps: Maps,
+    interface: u32,
 }
 
 impl Instance {
@@ -147,7 +148,13 @@ impl Instance {
         // What nearly every copy is for. The others are loaded when they are first asked for: the
         // verifier takes seconds where processors are slow.
         load_program(&mut ebpf, name::INGRESS)?;
-        Ok((Self { ebpf: RwLock::new(ebpf), maps }, compiled))
+        Ok((Self { ebpf: RwLock::new(ebpf), maps, interface: 0 }, compiled))
+    }
+
+    /// From now on, the programs at the egress hook take a frame for one that leaves by the interface of
+    /// this number, in the network of who runs them. Until then it is the loopback interface.
+    pub fn leave_by(&mut self, interface: u32) {
+        self.interface = interface;
     }
 
     /// The shared maps.
@@ -183,7 +190,7 @@ impl Instance {
         frame: &[u8],
         repeat: u32,
     ) -> Result<Run, Error> {
-        let context = context(from);
+        let context = context(from, self.interface);
         let ctx_in = program.is_of_egress().then_some(&context[..]);
         let options =
             TestRunOptions { data_in: Some(frame), ctx_in, repeat, ..TestRunOptions::new() };
@@ -200,7 +207,7 @@ impl Instance {
         from: u8,
         frame: &[u8],
     ) -> Result<(Run, Vec<u8>), Error> {
-        let context = context(from);
+        let context = context(from, self.interface);
         let ctx_in = program.is_of_egress().then_some(&context[..]);
         // An answer has the frame and headers before it.
         let mut output = vec![0; frame.len() + MOST_HEADERS];
@@ -312,13 +319,15 @@ fn constants(cell_sets: u32) -> Constants {
     }
 }
 
-/// A `struct __sk_buff` (linux/bpf.h) as a test run takes it, as far as the field that tells where
-/// the packet arrived: on the loopback interface, or nowhere.
-fn context(from: u8) -> [u8; 40] {
+/// A `struct __sk_buff` (linux/bpf.h) as a test run takes it, as far as the fields that tell where the
+/// packet arrived (on the loopback interface, or nowhere) and where it leaves.
+fn context(from: u8, interface: u32) -> [u8; 44] {
     const INGRESS_IFINDEX: usize = 36;
-    let mut context = [0; 40];
+    const IFINDEX: usize = 40;
+    let mut context = [0; 44];
     let arrived = u32::from(from == origin::FORWARDED);
-    context[INGRESS_IFINDEX..].copy_from_slice(&arrived.to_ne_bytes());
+    context[INGRESS_IFINDEX..IFINDEX].copy_from_slice(&arrived.to_ne_bytes());
+    context[IFINDEX..].copy_from_slice(&interface.to_ne_bytes());
     context
 }
 
