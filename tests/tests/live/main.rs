@@ -13,6 +13,7 @@ mod penalty;
 mod policy;
 mod python;
 mod quotes;
+mod redirect;
 
 use icmpgate_tests::{Site, daemon::Stats};
 
