@@ -16,6 +16,7 @@ pub mod cursor;
 pub mod parse;
 pub mod penalty;
 pub mod redirect;
+pub mod share;
 pub mod validate;
 pub mod verdict;
 pub mod wire;
