@@ -10,11 +10,12 @@
 
 use crate::cells::CellSet;
 use crate::penalty::Penalty;
+use crate::share::Speed;
 use crate::verdict::OUTCOMES;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of everything in this file. Pinned maps of another version are not adopted.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// A family of messages: an index into the tables that are kept by family.
 pub mod family {
@@ -236,8 +237,20 @@ pub struct Interface {
     pub mode: u32,
     /// One of [`egress_mode`].
     pub egress: u32,
+    /// Its speed as its driver has it, in Mbit/s; 0 where that isn't known.
+    pub link_speed: u32,
+    /// Its speed as the policy has it, likewise: this one counts.
+    pub policy_speed: u32,
     /// Zero.
     pub pad: u32,
+}
+
+impl Interface {
+    /// The speed by which shares of it go.
+    #[must_use]
+    pub const fn speed(&self) -> Speed {
+        Speed(self.policy_speed).or(Speed(self.link_speed))
+    }
 }
 
 /// How the program for what is sent is attached.
@@ -267,10 +280,27 @@ pub const RULES: usize = 1024;
 const _: () = assert!(RULES.is_power_of_two(), "the kernel program masks rule numbers");
 /// The rule number of what no rule decided.
 pub const RULE_NONE: u16 = u16::MAX;
+/// How many limits there are that are a share of an interface's speed: a new policy's stand beside
+/// those that the old one still uses during the swap.
+pub const SHARES: usize = 64;
+/// The first of them: they are the last of all limits.
+pub const FIRST_SHARE: usize = 4 * RULES;
 /// How many limits there are, each with a bucket, counters and a description: twice what one
 /// policy can use, so that a new policy's can stand beside those that the old one still uses during
 /// the swap.
-pub const LIMITS: usize = 4 * RULES;
+pub const LIMITS: usize = FIRST_SHARE + SHARES;
+/// How many token buckets there are: one for each limit, and behind them one of each share for each
+/// interface.
+pub const BUCKETS: usize = LIMITS + SHARES * INTERFACES;
+
+/// The bucket that a share, by the index of the limit, has for an interface, by its stable index.
+#[must_use]
+#[inline(always)]
+pub const fn bucket_of_share(limit: u32, interface: u32) -> u32 {
+    let share = limit.wrapping_sub(FIRST_SHARE as u32);
+    (LIMITS as u32).wrapping_add(share.wrapping_mul(INTERFACES as u32)).wrapping_add(interface)
+}
+
 /// How many entries the decision table has: contexts times distinct rows.
 pub const DECISIONS: usize = 131_072;
 
@@ -306,6 +336,10 @@ pub mod limit_flag {
     pub const RESERVE: u8 = 8;
     /// Packets from a gateway of this machine are outside it.
     pub const EXCEPT_GATEWAY: u8 = 16;
+    /// It is a share of the interface's speed: see [`crate::share`]. It counts octets, its cost is
+    /// [`crate::share::Share::factor`], and it has a bucket for each interface
+    /// ([`super::bucket_of_share`]).
+    pub const SHARE: u8 = 32;
 }
 
 /// What shares a bucket of a limit by key.
@@ -337,14 +371,15 @@ pub const LIMITS_OF_A_KIND: usize = 2;
 /// those of networks that this machine is on.
 pub const PREFIX_AUTO: u8 = 0xff;
 
-/// A limit that everything a rule matches shares. All zero: there is none.
+/// A limit that everything a rule matches shares, or of a share, everything on an interface. All zero:
+/// there is none.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
 #[repr(C)]
 pub struct TotalLimit {
-    /// What one packet, or one octet, costs: see [`crate::bucket`] for the unit. 0 where there is no
-    /// limit.
+    /// What one packet, or one octet, costs: see [`crate::bucket`] for the unit. Of a share, a factor:
+    /// see [`limit_flag::SHARE`]. 0 where there is no limit.
     pub cost: u64,
     /// How far ahead of the present the bucket may run: its burst, in the unit of time.
     pub depth: u64,
@@ -449,15 +484,15 @@ pub struct LimitCounter {
 pub struct LimitInfo {
     /// Of the rule's name and the limit; 0 where it isn't in use.
     pub fingerprint: u64,
-    /// How many in each period.
+    /// How many in each period; of a share, [`crate::share::Share`].
     pub rate: u64,
-    /// How many at once.
+    /// How many at once; of a share, the burst in milliseconds.
     pub burst: u64,
     /// The cost of one: see [`TotalLimit::cost`].
     pub cost: u64,
     /// See [`TotalLimit::depth`].
     pub depth: u64,
-    /// The period, in seconds.
+    /// The period, in seconds; of a share, 0.
     pub period_s: u32,
     /// One of [`limit_key`].
     pub key: u8,
@@ -538,8 +573,8 @@ pub struct EndpointV4 {
     pub mask: u32,
 }
 
-/// What an interface answers from: by its stable index. All zero: nothing is known of it, and nothing
-/// is answered.
+/// What an interface answers from, and how fast it is: by its stable index. All zero: nothing is known
+/// of it, nothing is answered, and no share of its speed is kept.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
@@ -555,8 +590,9 @@ pub struct Endpoint {
     pub pad: [u8; 2],
     /// How far the clock CLOCK_TAI is ahead of UTC on this machine, in seconds.
     pub tai_offset_s: i32,
-    /// Zero.
-    pub pad2: u32,
+    /// What an octet costs at its whole speed: [`crate::share::Speed::octet_cost`]. 0 where the speed
+    /// isn't known.
+    pub octet_cost: u32,
     /// Its IPv4 addresses, the one that it prefers first.
     pub v4: [EndpointV4; ENDPOINT_ADDRESSES],
     /// Its IPv6 link-local address, as it lies in a packet; zero where it has none.
@@ -638,7 +674,7 @@ const _: () = assert!(size_of::<Rule>() == 136);
 const _: () = assert!(size_of::<Endpoint>() == 232);
 const _: () = assert!(size_of::<Counter>() == 16);
 const _: () = assert!(size_of::<CounterRow>() == 512);
-const _: () = assert!(size_of::<Interface>() == 32);
+const _: () = assert!(size_of::<Interface>() == 40);
 const _: () = assert!(size_of::<ClassKey>() == 4);
 const _: () = assert!(
     size_of::<PolicyTable>()
@@ -802,7 +838,7 @@ pub mod name {
     pub const ZONES_V4_NEXT: &str = "ZONES_V4_NEXT";
     /// What becomes the content of a slot of [`ZONES_V6`].
     pub const ZONES_V6_NEXT: &str = "ZONES_V6_NEXT";
-    /// The token buckets: a [`super::Bucket`] for each limit.
+    /// The token buckets: a [`super::Bucket`] for each limit, and for each share and interface.
     pub const BUCKETS: &str = "BUCKETS";
     /// What each limit says and whose it is: [`super::LimitInfo`]. Written by the loader only.
     pub const LIMITS: &str = "LIMITS";
@@ -887,6 +923,13 @@ pub mod name {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_share_has_a_bucket_of_its_own_on_every_interface() {
+        let all = (FIRST_SHARE..LIMITS).flat_map(|l| (0..INTERFACES).map(move |i| (l, i)));
+        let buckets: Vec<u32> = all.map(|(l, i)| bucket_of_share(l as u32, i as u32)).collect();
+        assert!(buckets.iter().copied().eq(LIMITS as u32..BUCKETS as u32));
+    }
 
     #[test]
     fn a_trace_comes_back_from_its_words() {

@@ -13,6 +13,8 @@
 //!
 //! While *established* keys draw on a total, a quarter of its burst is theirs alone: see
 //! `icmp_common::cells`.
+//!
+//! A total that is a *share* of the interface's speed has a bucket for each interface: see `share`.
 
 use crate::{
     atomic,
@@ -22,6 +24,7 @@ use crate::{
     key, local,
     maps::{BUCKETS, LIMIT_COUNTERS},
     penalty,
+    share::{self, Draw},
 };
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use icmp_common::{
@@ -119,7 +122,8 @@ fn ask(rule: &Rule, subject: &Subject<'_>) -> (Reason, bool) {
         if total.cost == 0 {
             break;
         }
-        let Some(left) = peek(subject, total, &mut clock) else {
+        let Some(draw) = draw(subject, total) else { continue };
+        let Some(left) = peek(total, draw, &mut clock) else {
             return (refuse(total.limit, total.flags), false);
         };
         room.strangers &= left.strangers;
@@ -148,7 +152,8 @@ fn ask(rule: &Rule, subject: &Subject<'_>) -> (Reason, bool) {
         if total.cost == 0 {
             break;
         }
-        if !charge(subject, total, &mut clock, established) {
+        let Some(draw) = draw(subject, total) else { continue };
+        if !charge(total, draw, &mut clock, established) {
             return (refuse(total.limit, total.flags), false);
         }
         count(total.limit, 1, 0);
@@ -179,27 +184,34 @@ fn cost_of(subject: &Subject<'_>, cost: u64, flags: u8) -> u64 {
     if flags & limit_flag::OCTETS != 0 { octets_cost(cost, subject.octets as u32) } else { cost }
 }
 
+/// What a packet asks of a total; `None` where that isn't kept here.
+#[inline(always)]
+fn draw(subject: &Subject<'_>, total: &TotalLimit) -> Option<Draw> {
+    if total.flags & limit_flag::SHARE != 0 {
+        return share::draw(total, subject.octets);
+    }
+    let cost = cost_of(subject, total.cost, total.flags);
+    Some(Draw { bucket: total.limit, cost, depth: total.depth })
+}
+
 /// Step 1: what a total has left; `None` where not even one packet more.
 #[inline(always)]
-fn peek(subject: &Subject<'_>, total: &TotalLimit, clock: &mut Clock) -> Option<Room> {
-    let Some(bucket) = BUCKETS.get_ptr_mut(total.limit) else {
+fn peek(total: &TotalLimit, draw: Draw, clock: &mut Clock) -> Option<Room> {
+    let Draw { bucket, cost, depth } = draw;
+    let Some(bucket) = BUCKETS.get_ptr_mut(bucket) else {
         return Some(Room { strangers: true, plenty: true });
     };
     let now = clock.now(total.flags);
-    let cost = cost_of(subject, total.cost, total.flags);
     // SAFETY: fields of an element of the map, read one by one.
     let (tat, established) = unsafe {
         (atomic::load(&raw const (*bucket).tat), atomic::load(&raw const (*bucket).established))
     };
-    let spent = spent(tat, now, total.depth);
-    if !has(spent, cost, total.depth) {
+    let spent = spent(tat, now, depth);
+    if !has(spent, cost, depth) {
         return None;
     }
-    let theirs = if now.wrapping_sub(established) < RECENT { total.depth / 4 } else { 0 };
-    Some(Room {
-        strangers: has(spent, cost, total.depth - theirs),
-        plenty: has(spent, cost, total.depth / 2),
-    })
+    let theirs = if now.wrapping_sub(established) < RECENT { depth / 4 } else { 0 };
+    Some(Room { strangers: has(spent, cost, depth - theirs), plenty: has(spent, cost, depth / 2) })
 }
 
 /// Step 2: charges the bucket of a packet's key; where that has none, the limit's own, which all
@@ -220,20 +232,20 @@ fn charge_key(subject: &Subject<'_>, keyed: &KeyedLimit, clock: &mut Clock, room
 
 /// Step 3: charges a total. It may have been spent since it was peeked at.
 #[inline(always)]
-fn charge(subject: &Subject<'_>, total: &TotalLimit, clock: &mut Clock, established: bool) -> bool {
+fn charge(total: &TotalLimit, draw: Draw, clock: &mut Clock, established: bool) -> bool {
+    let Draw { bucket: index, cost, depth } = draw;
     let now = clock.now(total.flags);
-    let cost = cost_of(subject, total.cost, total.flags);
     let charged = if total.flags & limit_flag::RANDOM != 0 {
         // SAFETY: a helper without arguments.
         randomised(cost, unsafe { bpf_get_prandom_u32() })
     } else {
         cost
     };
-    if established && let Some(bucket) = BUCKETS.get_ptr_mut(total.limit) {
+    if established && let Some(bucket) = BUCKETS.get_ptr_mut(index) {
         // SAFETY: a field of an element of the map; a lost write is one of a time that is as good.
         unsafe { (&raw mut (*bucket).established).write_volatile(now) };
     }
-    icmpgate_charge_bucket(total.limit, now, cost, total.depth, charged) != 0
+    icmpgate_charge_bucket(index, now, cost, depth, charged) != 0
 }
 
 /// Charges a bucket that all CPUs share where it has `cost`: 1, or 0 where it hasn't, or where other
@@ -241,13 +253,13 @@ fn charge(subject: &Subject<'_>, total: &TotalLimit, clock: &mut Clock, establis
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn icmpgate_charge_bucket(
-    limit: u32,
+    index: u32,
     now: u64,
     cost: u64,
     depth: u64,
     charged: u64,
 ) -> u32 {
-    let Some(bucket) = BUCKETS.get_ptr_mut(limit) else { return 1 };
+    let Some(bucket) = BUCKETS.get_ptr_mut(index) else { return 1 };
     // SAFETY: a field of an element of the map.
     let tat = unsafe { &raw mut (*bucket).tat };
     // SAFETY: as above.

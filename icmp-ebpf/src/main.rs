@@ -28,6 +28,7 @@ mod reject;
 mod reply;
 mod rule;
 mod sent;
+mod share;
 mod skb;
 
 use aya_ebpf::{

@@ -37,9 +37,9 @@ pub static ZONES_V4_NEXT: LpmTrie<[u8; 4], u32, { abi::ZONE_PREFIXES as usize }>
 #[btf_map]
 pub static ZONES_V6_NEXT: LpmTrie<[u8; 16], u32, { abi::ZONE_PREFIXES as usize }> = LpmTrie::new();
 
-/// Token buckets that all CPUs share.
+/// Token buckets that all CPUs share: one for each limit, and for each share and interface.
 #[btf_map]
-pub static BUCKETS: Array<abi::Bucket, { abi::LIMITS }> = Array::new();
+pub static BUCKETS: Array<abi::Bucket, { abi::BUCKETS }> = Array::new();
 
 /// What each limit says and whose it is. The loader's alone.
 #[btf_map]

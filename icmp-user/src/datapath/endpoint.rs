@@ -1,9 +1,10 @@
 //! What each interface answers from: its addresses of both layers, its MTU, and whether the program
-//! sees the VLAN of a frame.
+//! sees the VLAN of a frame; and its speed, which limits can be a share of.
 
 use super::{Error, Interface};
 use futures_util::TryStreamExt as _;
 use icmp_common::abi::{self, EndpointV4, endpoint_flag};
+use icmp_common::share::Speed;
 use icmp_common::wire::ipv6::Address;
 use ipnet::{IpNet, Ipv4Net};
 use rtnetlink::{
@@ -25,6 +26,8 @@ pub struct Endpoint {
     pub mtu: u32,
     /// Whether the driver takes VLAN tags off frames, or doesn't say: then nothing is answered.
     pub vlan_unknown: bool,
+    /// Its speed, as its driver has it.
+    pub speed: Speed,
     /// Its addresses with their networks, those that it prefers first.
     pub addresses: Vec<IpNet>,
 }
@@ -38,10 +41,12 @@ impl Endpoint {
     }
 
     /// As the map has it; of more addresses than it holds, the first. `tai_offset_s` is that of
-    /// [`tai_offset`].
+    /// [`tai_offset`], and `speed` the one by which shares go, which may be the policy's.
     #[must_use]
-    pub fn value(&self, tai_offset_s: i32) -> abi::Endpoint {
-        let mut value = abi::Endpoint { mtu: self.mtu, tai_offset_s, ..Default::default() };
+    pub fn value(&self, tai_offset_s: i32, speed: Speed) -> abi::Endpoint {
+        let octet_cost = speed.octet_cost();
+        let mut value =
+            abi::Endpoint { mtu: self.mtu, tai_offset_s, octet_cost, ..Default::default() };
         if self.vlan_unknown {
             value.flags |= endpoint_flag::VLAN_UNKNOWN;
         }
@@ -110,6 +115,7 @@ fn of(interface: Interface) -> Endpoint {
     Endpoint {
         // Where the driver doesn't say, it may.
         vlan_unknown: interface.strips_vlan_tags() != Some(false),
+        speed: interface.speed(),
         hardware: Some(interface.hardware),
         mtu: interface.mtu,
         index: interface.index,
@@ -159,8 +165,9 @@ mod tests {
         addresses.extend((0..9).map(|i| format!("fd00::{i}/64").parse::<IpNet>().unwrap()));
         let hardware = Some([2, 0, 0, 0, 0, 1]);
         let endpoint = Endpoint { hardware, mtu: 1500, addresses, ..Endpoint::default() };
-        let value = endpoint.value(37);
+        let value = endpoint.value(37, Speed(10_000));
         assert_eq!((value.flags, value.mtu, value.tai_offset_s), (0, 1500, 37));
+        assert_eq!(value.octet_cost, 52_429);
         assert_eq!(value.hardware, [2, 0, 0, 0, 0, 1]);
         let octets = |word: u32| word.to_ne_bytes();
         assert_eq!(octets(value.v4[0].address), [192, 0, 2, 1]);
@@ -180,7 +187,8 @@ mod tests {
             ..Endpoint::default()
         };
         let any = Endpoint::of_any(&[of("192.0.2.1/24"), of("10.0.0.1/8")]);
-        let value = any.value(0);
+        let value = any.value(0, any.speed);
+        assert_eq!(value.octet_cost, 0);
         assert_eq!(value.flags, endpoint_flag::ANY_HARDWARE);
         assert!(value.v4[0].address != 0 && value.v4[1].address != 0);
     }

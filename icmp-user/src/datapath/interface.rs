@@ -4,6 +4,7 @@
 use super::Error;
 use aya::programs::loaded_programs;
 use futures_util::TryStreamExt as _;
+use icmp_common::share::Speed;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkLayerType, LinkXdp, XdpAttached};
 
 /// An interface.
@@ -133,6 +134,46 @@ impl Interface {
         // ETHTOOL_GFLAGS and ETH_FLAG_RXVLAN, linux/ethtool.h.
         const ETHTOOL_GFLAGS: u32 = 0x25;
         const ETH_FLAG_RXVLAN: u32 = 1 << 8;
+        let mut value: [u32; 2] = [ETHTOOL_GFLAGS, 0];
+        self.ethtool(&mut value)?;
+        Some(value[1] & ETH_FLAG_RXVLAN != 0)
+    }
+
+    /// Its speed, as its driver has it: what `ethtool` shows, and /sys/class/net in the network
+    /// namespace that /sys is of. Not known where the driver doesn't say, as of a virtual machine's,
+    /// and of a link that is down.
+    #[must_use]
+    pub fn speed(&self) -> Speed {
+        self.link_settings().map_or(Speed::UNKNOWN, |settings| match settings {
+            u32::MAX => Speed::UNKNOWN,
+            mbit => Speed(mbit),
+        })
+    }
+
+    /// The field `speed` of `struct ethtool_link_settings` (linux/ethtool.h).
+    fn link_settings(&self) -> Option<u32> {
+        const ETHTOOL_GLINKSETTINGS: u32 = 0x4c;
+        // The structure in words, and behind it three masks of at most so many.
+        const MOST_MASK_WORDS: usize = 127;
+        const SPEED: usize = 1;
+        // Where its last octet is the field `link_mode_masks_nwords`.
+        const MASK_WORDS: usize = 3;
+        let mut settings = [0; 12 + 3 * MOST_MASK_WORDS];
+        settings[0] = ETHTOOL_GLINKSETTINGS;
+        // Asked with no masks, the kernel says how many words they have, as a negative number.
+        self.ethtool(&mut settings)?;
+        let [.., words] = settings[MASK_WORDS].to_ne_bytes();
+        let words = words.cast_signed().checked_neg()?;
+        settings = [0; 12 + 3 * MOST_MASK_WORDS];
+        settings[0] = ETHTOOL_GLINKSETTINGS;
+        settings[MASK_WORDS] = u32::from_ne_bytes([0, 0, 0, words.cast_unsigned()]);
+        self.ethtool(&mut settings)?;
+        Some(settings[SPEED])
+    }
+
+    /// Asks the driver by a structure of ethtool's, which begins with the command and is large enough
+    /// for what the kernel writes. `None` where it refuses.
+    fn ethtool<const N: usize>(&self, value: &mut [u32; N]) -> Option<()> {
         let socket = nix::sys::socket::socket(
             nix::sys::socket::AddressFamily::Inet,
             nix::sys::socket::SockType::Datagram,
@@ -140,14 +181,13 @@ impl Interface {
             None,
         )
         .ok()?;
-        let mut value: [u32; 2] = [ETHTOOL_GFLAGS, 0];
         // SAFETY: all zeros is a valid ifreq.
         let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
         for (to, from) in request.ifr_name.iter_mut().zip(self.name.bytes().take(15)) {
             *to = from as libc::c_char;
         }
         request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
-        // SAFETY: the request names an ethtool_value, which lives through the call.
+        // SAFETY: the request names a structure that lives through the call.
         let result = unsafe {
             libc::ioctl(
                 std::os::fd::AsRawFd::as_raw_fd(&socket),
@@ -155,6 +195,6 @@ impl Interface {
                 &raw mut request,
             )
         };
-        (result == 0).then_some(value[1] & ETH_FLAG_RXVLAN != 0)
+        (result == 0).then_some(())
     }
 }

@@ -14,14 +14,15 @@ use aya::{
     },
 };
 use icmp_common::abi::{
-    self, Bucket, CLASSES, CellStats, ClassKey, INTERFACES, LIMITS, LimitCounter, LimitInfo,
-    OnLink, PolicyInfo, PolicyTable, SCHEMA, name,
+    self, Bucket, CLASSES, CellStats, ClassKey, FIRST_SHARE, INTERFACES, LIMITS, LimitCounter,
+    LimitInfo, OnLink, PolicyInfo, PolicyTable, SCHEMA, bucket_of_share, limit_flag, name,
 };
 use icmp_common::cells::CellSet;
+use icmp_common::share::Speed;
 use icmp_common::wire::ipv6::Address;
 use ipnet::Ipv6Net;
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     os::fd::{AsFd as _, OwnedFd},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -171,7 +172,7 @@ impl Maps {
         Ok(Modes::of(&self.interfaces.get(&id, 0)?.0))
     }
 
-    /// Notes how an interface is attached.
+    /// Notes how an interface is attached. What is known of its speed stays.
     pub(super) fn set_interface(
         &mut self,
         id: u32,
@@ -180,7 +181,8 @@ impl Maps {
         modes: Modes,
     ) -> Result<(), Error> {
         let Modes { ingress: mode, egress } = modes;
-        let interface = abi::Interface { name: padded(name), ifindex, mode, egress, pad: 0 };
+        let before = self.interfaces.get(&id, 0)?.0;
+        let interface = abi::Interface { name: padded(name), ifindex, mode, egress, ..before };
         Ok(self.interfaces.set(id, Value(interface), 0)?)
     }
 
@@ -238,7 +240,9 @@ impl Maps {
             }
         }
         for used in compiled.limits.iter().filter(|l| !l.kept) {
-            self.buckets.set(used.limit, Value(Bucket::new_zeroed()), 0)?;
+            for bucket in buckets_of(used.limit, &used.info) {
+                self.buckets.set(bucket, Value(Bucket::new_zeroed()), 0)?;
+            }
             let none = vec![Value(LimitCounter::default()); nr_cpus()?];
             let none = PerCpuValues::try_from(none).map_err(Error::io("counting CPUs"))?;
             self.limit_counters.set(used.limit, none, 0)?;
@@ -263,6 +267,7 @@ impl Maps {
         for (i, hook) in (0..).zip(&compiled.hooks) {
             table.set(i, value(&*hook.table), 0)?;
         }
+        self.set_policy_speeds(&policy.speeds)?;
         // The swap. The kernel waits until no program still reads the table that it replaces.
         self.policy.set(0, &table, 0)?;
 
@@ -310,9 +315,51 @@ impl Maps {
                 passed: sum.passed + c.0.passed,
                 refused: sum.refused + c.0.refused,
             });
-            found.push(LimitEntry { index: i, info, bucket: self.buckets.get(&i, 0)?.0, count });
+            found.push(LimitEntry { index: i, info, bucket: self.bucket(i, &info)?, count });
         }
         Ok(found)
+    }
+
+    /// The bucket of a limit. Those of a share, which has one for each interface, are told as one, of
+    /// which only `contended` says something.
+    fn bucket(&self, limit: u32, info: &LimitInfo) -> Result<Bucket, Error> {
+        let mut all = Bucket::new_zeroed();
+        for index in buckets_of(limit, info) {
+            let bucket = self.buckets.get(&index, 0)?.0;
+            all = Bucket { contended: all.contended + bucket.contended, ..bucket };
+        }
+        Ok(all)
+    }
+
+    /// The interfaces that are attached and whose speed isn't known, where the policy in force has
+    /// limits that are a share of it: these aren't kept there.
+    ///
+    /// # Errors
+    /// Where a map can't be read.
+    pub fn without_shares(&self) -> Result<Vec<String>, Error> {
+        let mut shares = FIRST_SHARE as u32..LIMITS as u32;
+        let is_used = |i: u32| Ok::<_, Error>(self.limits.get(&i, 0)?.0.fingerprint != 0);
+        let wanted = shares.try_fold(false, |found, i| Ok::<_, Error>(found | is_used(i)?))?;
+        let without = |(_, _, i): &(u32, String, abi::Interface)| {
+            wanted && i.mode != abi::attach_mode::DETACHED && !i.speed().is_known()
+        };
+        Ok(self.interfaces()?.into_iter().filter(without).map(|(_, name, _)| name).collect())
+    }
+
+    /// Notes the speeds that a policy gives interfaces, and of all others that it gives none.
+    fn set_policy_speeds(&mut self, speeds: &BTreeMap<String, Speed>) -> Result<(), Error> {
+        for (id, name, mut interface) in self.interfaces()? {
+            let speed = speeds.get(&name).copied().unwrap_or(Speed::UNKNOWN);
+            if interface.policy_speed == speed.0 {
+                continue;
+            }
+            interface.policy_speed = speed.0;
+            self.interfaces.set(id, Value(interface), 0)?;
+            let mut endpoint = self.endpoints.get(&id, 0)?.0;
+            endpoint.octet_cost = interface.speed().octet_cost();
+            self.endpoints.set(id, Value(endpoint), 0)?;
+        }
+        Ok(())
     }
 
     /// The penalty box.
@@ -392,7 +439,13 @@ impl Maps {
     /// # Errors
     /// Where the map can't be written.
     pub fn set_endpoint(&mut self, id: u32, endpoint: &Endpoint) -> Result<(), Error> {
-        Ok(self.endpoints.set(id, Value(endpoint.value(tai_offset())), 0)?)
+        let mut interface = self.interfaces.get(&id, 0)?.0;
+        if interface.link_speed != endpoint.speed.0 {
+            interface.link_speed = endpoint.speed.0;
+            self.interfaces.set(id, Value(interface), 0)?;
+        }
+        let value = endpoint.value(tai_offset(), interface.speed());
+        Ok(self.endpoints.set(id, Value(value), 0)?)
     }
 
     /// Makes the map of local addresses hold these and no others, and returns how many didn't fit.
@@ -482,6 +535,13 @@ fn set_zones<K: Pod>(
         trie.insert(&Key::new(length.into(), network), set, 0)?;
     }
     Ok(zones.set(slot, &trie, 0)?)
+}
+
+/// The buckets of a limit: one, or of a share one for each interface.
+fn buckets_of(limit: u32, info: &LimitInfo) -> impl Iterator<Item = u32> + use<> {
+    let is_share = info.flags & limit_flag::SHARE != 0;
+    let interfaces = if is_share { INTERFACES as u32 } else { 1 };
+    (0..interfaces).map(move |i| if is_share { bucket_of_share(limit, i) } else { limit })
 }
 
 /// The text of a field padded with zeros.

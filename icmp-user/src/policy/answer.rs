@@ -3,7 +3,7 @@
 
 use super::error::{one_of, quoted};
 use super::reader::{Reader, Span, Value};
-use super::{Action, Every, Hook, Key, Pattern, RateLimit};
+use super::{Action, Every, Hook, Key, Pace, Pattern, RateLimit};
 use icmp_common::abi::{destination, family, fragment};
 use icmp_common::answer::Error;
 use icmp_common::bucket::Unit;
@@ -236,10 +236,7 @@ pub(super) fn default_limits(action: Action) -> Vec<RateLimit> {
         _ => return Vec::new(),
     };
     let limit = |(rate, burst), key| RateLimit {
-        rate,
-        burst,
-        every: Every::Second,
-        unit: Unit::Packets,
+        pace: Pace::Rate { rate, burst, every: Every::Second, unit: Unit::Packets },
         key,
         reserve: false,
         prefix_v4: None,

@@ -79,6 +79,7 @@ pub(super) fn assemble(name: &str, template: Template, document: Document) -> Ch
         mode: document.mode.or(template.mode).unwrap_or(Mode::Enforce),
         checks,
         keys: document.keys,
+        speeds: document.speeds,
         zones,
         inert: inert::of(&rules),
         rules,

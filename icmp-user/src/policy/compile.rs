@@ -8,8 +8,8 @@ use super::{CheckMode, CheckedPolicy, Effect, Hook, Key, Rule};
 use icmp_common::abi::Rule as TableRule;
 use icmp_common::abi::{
     CELL_SETS, CLASSES, ClassEntry, ClassKey, INTERFACES, LIMITS, PolicyInfo, PolicyTable,
-    RULE_NONE, RULES, SCHEMA, action, class_headerless, class_other, family, hook, policy_flag,
-    rule_flag,
+    RULE_NONE, RULES, SCHEMA, SHARES, action, class_headerless, class_other, family, hook,
+    policy_flag, rule_flag,
 };
 use icmp_common::bucket::MAX_DEPTH;
 use icmp_common::cells::WAYS;
@@ -97,6 +97,13 @@ pub enum CompileError {
         most = LIMITS
     )]
     Limits,
+    /// No share is free.
+    #[error(
+        "the policy has too many limits that are a share of an interface's speed: there is room for \
+         {most} in all, those of the policy in force included",
+        most = SHARES
+    )]
+    Shares,
     /// The maps were made for another number of keys.
     #[error(
         "the policy wants room for {wanted} keys of limits, and this instance was made with room \
@@ -411,7 +418,7 @@ fn write_rules(
             Effect::Limit(_) => {
                 (slot.action, slot.reason) = (action::LIMIT, Reason::OVER_LIMIT.0);
                 slot.penalty = rule.penalty.as_ref().map_or_else(Default::default, |penalty| {
-                    let keyed = effect.limits().iter().filter(|l| l.key != Key::Total);
+                    let keyed = effect.limits().iter().filter(|l| l.is_by_key());
                     Penalty {
                         after: penalty.after,
                         within_s: penalty.within_s,

@@ -4,15 +4,17 @@
 
 use super::error::{Findings, one_of, quoted};
 use super::reader::{LaterKey, Reader, Span};
-use super::{CheckMode, Layer, Profile, Rule, rule, syntax};
+use super::{CheckMode, Layer, Profile, Rule, rule, share, syntax};
 use icmp_common::abi::RULES;
+use icmp_common::share::Speed;
 use icmp_common::verdict::{FAULTS, Mode, Reason};
 use ipnet::IpNet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use toml::de::{DeTable, DeValue};
 
 /// The keys of a policy file.
-const KEYS: &[&str] = &["profile", "mode", "checks", "limits", "zones", "rule"];
+const KEYS: &[&str] = &["profile", "mode", "checks", "limits", "interfaces", "zones", "rule"];
 /// The keys of a profile.
 const PROFILE_KEYS: &[&str] = &["description", "base", "mode", "checks", "rule"];
 /// The keys that a later version has.
@@ -43,6 +45,8 @@ pub(super) struct Document {
     pub checks: Vec<(Reason, CheckMode)>,
     /// How many keys limits can hold at once.
     pub keys: Option<u32>,
+    /// The speeds that it gives interfaces.
+    pub speeds: BTreeMap<String, Speed>,
     pub zones: Vec<WrittenZone>,
     pub rules: Vec<WrittenRule>,
     /// How many rules there are; not more than a table can hold are read.
@@ -87,6 +91,7 @@ pub(super) fn read(text: &str, layer: Layer) -> Document {
         mode: None,
         checks: Vec::new(),
         keys: None,
+        speeds: BTreeMap::new(),
         zones: Vec::new(),
         rules: Vec::new(),
         written_rules: 0,
@@ -126,6 +131,12 @@ pub(super) fn read(text: &str, layer: Layer) -> Document {
         && let Some(table) = reader.table(value, "a table: [limits]")
     {
         document.keys = read_keys(&mut reader, table);
+    }
+    if operator
+        && let Some((_, value)) = reader.get(root, "interfaces")
+        && let Some(table) = reader.table(value, "a table: [interfaces.eth0]")
+    {
+        document.speeds = share::read_interfaces(&mut reader, table);
     }
     if operator
         && let Some((_, value)) = reader.get(root, "zones")

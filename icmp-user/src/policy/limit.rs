@@ -1,12 +1,23 @@
-//! Reading a limit: `{ rate = 5000, burst = 5000 }` and what may stand beside these.
+//! Reading a limit: `{ rate = 5000, burst = 5000 }` and what may stand beside these. One that has a
+//! `share` in place of a rate is read by `share`.
 
 use super::reader::{LaterKey, Reader, Span, Value};
-use super::{Every, Key, RateLimit};
+use super::{Every, Key, Pace, RateLimit, share};
 use icmp_common::bucket::{Limit, LimitError, MAX_DEPTH, UNITS_PER_S, Unit, max_rate};
 
 /// The keys of a limit.
-const KEYS: &[&str] =
-    &["rate", "burst", "every", "unit", "key", "prefix-v4", "prefix-v6", "reserve", "random"];
+const KEYS: &[&str] = &[
+    "rate",
+    "burst",
+    "every",
+    "unit",
+    "share",
+    "key",
+    "prefix-v4",
+    "prefix-v6",
+    "reserve",
+    "random",
+];
 /// The keys that a later version has.
 const LATER_KEYS: &[LaterKey] = &[("beyond", "a choice of what happens beyond a limit")];
 /// How long a prefix of each family can be.
@@ -23,6 +34,10 @@ pub(super) fn read(reader: &mut Reader, value: Value<'_, '_>) -> Option<RateLimi
     let table = reader.table(value, LIMIT)?;
     let before = reader.findings.len();
     reader.known_keys(table, "a limit", KEYS, LATER_KEYS);
+    if let Some((_, share)) = reader.get(table, "share") {
+        let limit = share::read(reader, table, share);
+        return limit.filter(|_| reader.findings.len() == before);
+    }
 
     let every = reader
         .get(table, "every")
@@ -54,10 +69,7 @@ pub(super) fn read(reader: &mut Reader, value: Value<'_, '_>) -> Option<RateLimi
         return None;
     }
     Some(RateLimit {
-        rate: rate?.0,
-        burst: burst?.0,
-        every: every?,
-        unit: unit?,
+        pace: Pace::Rate { rate: rate?.0, burst: burst?.0, every: every?, unit: unit? },
         key: key?,
         reserve: reserve.unwrap_or(false),
         prefix_v4,

@@ -6,17 +6,20 @@
 //! uses, since the old one is still in force while the new one is written.
 
 use super::compile::CompileError;
-use super::{Key, RateLimit, Rule};
-use icmp_common::abi::{KeyedLimit, LIMITS, LimitInfo, PREFIX_AUTO, TotalLimit, limit_flag};
+use super::{Key, Pace, RateLimit, Rule};
+use icmp_common::abi::{
+    FIRST_SHARE, KeyedLimit, LIMITS, LimitInfo, PREFIX_AUTO, TotalLimit, limit_flag,
+};
 use icmp_common::bucket::Unit;
 use icmp_common::cells;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use zerocopy::FromZeros;
 
 /// Which of a rule's limits one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitPlace {
-    /// One in total, by its position.
+    /// One in total, or a share, by its position.
     Total(usize),
     /// One by key, likewise.
     Keyed(usize),
@@ -42,7 +45,10 @@ pub struct LimitUse {
 pub(super) struct Assigner<'a> {
     present: HashMap<u64, u32>,
     owners: &'a [u64],
-    next_free: usize,
+    /// Where the next free limit may be.
+    free: Range<usize>,
+    /// Likewise of those that are shares.
+    free_shares: Range<usize>,
     taken: HashSet<u64>,
     tick_units: u64,
     secret: u64,
@@ -56,7 +62,8 @@ impl<'a> Assigner<'a> {
         Self {
             present: present.map(|(owner, limit)| (*owner, limit)).collect(),
             owners,
-            next_free: 0,
+            free: 0..FIRST_SHARE,
+            free_shares: FIRST_SHARE..LIMITS,
             taken: HashSet::new(),
             tick_units,
             secret,
@@ -83,8 +90,11 @@ impl<'a> Assigner<'a> {
                 info.flags |= limit_flag::TICKS;
             }
             let kept = self.present.get(&info.fingerprint).copied();
-            let index = kept.or_else(|| self.free()).ok_or(CompileError::Limits)?;
-            let place = if limit.key == Key::Total {
+            let index = match kept {
+                Some(index) => index,
+                None => self.free(limit.is_share())?,
+            };
+            let place = if !limit.is_by_key() {
                 to.totals[totals] = TotalLimit {
                     cost: info.cost,
                     depth: info.depth,
@@ -113,11 +123,13 @@ impl<'a> Assigner<'a> {
         Ok(uses)
     }
 
-    fn free(&mut self) -> Option<u32> {
+    fn free(&mut self, is_share: bool) -> Result<u32, CompileError> {
+        let (range, full) = match is_share {
+            true => (&mut self.free_shares, CompileError::Shares),
+            false => (&mut self.free, CompileError::Limits),
+        };
         let is_free = |limit: &usize| self.owners.get(*limit).copied().unwrap_or(0) == 0;
-        let limit = (self.next_free..LIMITS).find(is_free)?;
-        self.next_free = limit + 1;
-        Some(limit as u32)
+        Ok(range.find(is_free).ok_or(full)? as u32)
     }
 
     fn info(&mut self, rule: &Rule, limit: &RateLimit, hook: u8) -> LimitInfo {
@@ -129,12 +141,14 @@ impl<'a> Assigner<'a> {
         }
         let mut info = LimitInfo::new_zeroed();
         info.fingerprint = fingerprint;
-        (info.rate, info.burst) = (limit.rate, limit.burst);
-        info.period_s = limit.every.seconds() as u32;
+        let pace = pace(limit);
+        (info.rate, info.burst) = (pace.rate, pace.burst);
+        info.period_s = pace.period_s as u32;
         (info.key, info.hook) = (limit.key.code(), hook);
         let by_link = limit.key == Key::Link;
         for (set, flag) in [
-            (limit.unit == Unit::Octets, limit_flag::OCTETS),
+            (pace.unit != PACKETS, limit_flag::OCTETS),
+            (limit.is_share(), limit_flag::SHARE),
             (limit.random, limit_flag::RANDOM),
             (limit.reserve, limit_flag::RESERVE),
             (by_link && rule.excepts_gateway(), limit_flag::EXCEPT_GATEWAY),
@@ -150,19 +164,44 @@ impl<'a> Assigner<'a> {
     }
 }
 
+/// Codes of units: part of fingerprints.
+const PACKETS: u64 = 1;
+const OCTETS: u64 = 2;
+const SHARE: u64 = 3;
+
+/// What a limit says, as numbers: see [`LimitInfo`].
+struct PaceNumbers {
+    rate: u64,
+    burst: u64,
+    period_s: u64,
+    unit: u64,
+}
+
+fn pace(limit: &RateLimit) -> PaceNumbers {
+    match limit.pace {
+        Pace::Rate { rate, burst, every, unit } => {
+            let unit = match unit {
+                Unit::Packets => PACKETS,
+                Unit::Octets => OCTETS,
+            };
+            PaceNumbers { rate, burst, period_s: every.seconds(), unit }
+        }
+        Pace::Share { share, burst_ms } => {
+            PaceNumbers { rate: share.0.into(), burst: burst_ms.into(), period_s: 0, unit: SHARE }
+        }
+    }
+}
+
 /// FNV-1a, 64 bits, of what makes a limit what it is. Its values stand in pinned maps, so it must
 /// be the same in every version: no hasher of the standard library promises that.
 fn fingerprint(rule: &Rule, limit: &RateLimit, hook: u8) -> u64 {
-    let unit = match limit.unit {
-        Unit::Packets => 1,
-        Unit::Octets => 2,
-    };
+    let pace = pace(limit);
     let prefix = |bits: Option<u8>| bits.map_or(u64::MAX, u64::from);
     let numbers = [
-        limit.rate,
-        limit.burst,
-        limit.every.seconds(),
-        unit,
+        pace.rate,
+        pace.burst,
+        pace.period_s,
+        pace.unit,
         limit.key.code().into(),
         prefix(limit.prefix_v4),
         prefix(limit.prefix_v6),

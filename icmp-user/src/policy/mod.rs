@@ -2,7 +2,7 @@
 //!
 //! The steps are apart, and each has a file:
 //!
-//! 1. `source` reads the file; `syntax` parses it; `document`, `rule`, `message`, `limit` and
+//! 1. `source` reads the file; `syntax` parses it; `document`, `rule`, `message`, `limit`, `share` and
 //!    `answer` turn it into rules and zones, and note every mistake with its place instead of stopping at the
 //!    first.
 //! 2. `check` lays the file over its profile and looks at it as a whole: names, zones, rules that
@@ -30,6 +30,7 @@ mod profile;
 mod reader;
 mod registry;
 mod rule;
+mod share;
 mod source;
 mod syntax;
 mod table;
@@ -45,8 +46,8 @@ pub use error::{Place, PolicyError, PolicyErrors};
 pub use inert::{Inert, InertKind, note as inert_note};
 pub use limits::{LimitPlace, LimitUse};
 pub use model::{
-    Action, CheckMode, CheckedPolicy, Checks, Effect, Every, Hook, Key, Layer, Pattern, Penalty,
-    RateLimit, Rule, UnknownFlow, Zone,
+    Action, CheckMode, CheckedPolicy, Checks, Effect, Every, Hook, Key, Layer, Pace, Pattern,
+    Penalty, RateLimit, Rule, UnknownFlow, Zone,
 };
 pub use profile::{Profile, profile};
 pub use source::MAX_FILE;

@@ -5,8 +5,10 @@ use super::{Inert, Profile};
 use icmp_common::abi::{family, fragment, hook, limit_key};
 use icmp_common::answer::Error;
 use icmp_common::bucket::{Limit, Unit};
+use icmp_common::share::{self, Share, Speed};
 use icmp_common::verdict::{FAULTS, Mode, Reason};
 use ipnet::IpNet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A policy that holds together.
@@ -24,6 +26,8 @@ pub struct CheckedPolicy {
     pub checks: Checks,
     /// How many keys its limits can hold at once, where it says so.
     pub keys: Option<u32>,
+    /// The speeds that it gives interfaces, in place of those that their drivers say.
+    pub speeds: BTreeMap<String, Speed>,
     /// The zones, those that only a rule of the profile names included (without prefixes).
     pub zones: Vec<Zone>,
     /// The operator's rules, then the profile's, each in the order in which they are written.
@@ -316,18 +320,35 @@ impl Key {
     }
 }
 
+/// How much a limit lets pass over time, and at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pace {
+    /// A number.
+    Rate {
+        /// How many in each period.
+        rate: u64,
+        /// How many at once.
+        burst: u64,
+        /// The period.
+        every: Every,
+        /// What is counted.
+        unit: Unit,
+    },
+    /// A share of the speed of the interface, in octets.
+    Share {
+        /// Which.
+        share: Share,
+        /// In how many milliseconds the burst comes back.
+        burst_ms: u16,
+    },
+}
+
 /// A limit, as written. It can be kept: [`RateLimit::bucket`] was tried when it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RateLimit {
-    /// How many in each period.
-    pub rate: u64,
-    /// How many at once.
-    pub burst: u64,
-    /// The period.
-    pub every: Every,
-    /// What is counted.
-    pub unit: Unit,
-    /// What shares a bucket.
+    /// How much passes.
+    pub pace: Pace,
+    /// What shares a bucket; of a share, [`Key::Link`].
     pub key: Key,
     /// Whether it is a reserve: no other class draws on it, and what is beyond it is said to be
     /// beyond a reserve (row L2).
@@ -342,19 +363,31 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// The limit in the unit of the bucket; `None` where it can't be kept, which reading refuses.
+    /// The limit in the unit of the bucket, the cost of a share being a factor; `None` where it can't be
+    /// kept, which reading refuses.
     #[must_use]
     pub fn bucket(&self) -> Option<Limit> {
-        Limit::new(self.rate, self.every.seconds(), self.burst, self.unit).ok()
+        match self.pace {
+            Pace::Rate { rate, burst, every, unit } => {
+                Limit::new(rate, every.seconds(), burst, unit).ok()
+            }
+            Pace::Share { share, burst_ms } => {
+                Some(Limit { cost: share.factor(), depth: share::depth(burst_ms.into()) })
+            }
+        }
     }
 
-    /// `packets` or `octets`.
+    /// Whether it is a share of the interface's speed.
     #[must_use]
-    pub const fn unit_label(&self) -> &'static str {
-        match self.unit {
-            Unit::Packets => "packets",
-            Unit::Octets => "octets",
-        }
+    pub const fn is_share(&self) -> bool {
+        matches!(self.pace, Pace::Share { .. })
+    }
+
+    /// Whether its buckets are cells, found by key. Those of a share aren't: to what draws on it, it is
+    /// a limit in total.
+    #[must_use]
+    pub fn is_by_key(&self) -> bool {
+        self.key != Key::Total && !self.is_share()
     }
 }
 

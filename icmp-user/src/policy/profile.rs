@@ -7,6 +7,7 @@ use super::document::{self, Document, WrittenRule};
 use super::error::Findings;
 use super::{CheckMode, CheckedPolicy, Layer, check};
 use icmp_common::verdict::{Mode, Reason};
+use std::collections::BTreeMap;
 
 /// A profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +73,7 @@ pub fn profile(profile: Profile) -> CheckedPolicy {
             mode: None,
             checks: Vec::new(),
             keys: None,
+            speeds: BTreeMap::new(),
             zones: Vec::new(),
             rules: Vec::new(),
             written_rules: 0,

@@ -4,9 +4,7 @@ use super::document::{LATER_CHECKS, MODES, RULE_CHECKS, WrittenRule};
 use super::error::{one_of, quoted};
 use super::limit::{self, LIMIT};
 use super::reader::{LaterKey, Reader, Span, Value};
-use super::{
-    Action, Hook, Key, Layer, Pattern, RateLimit, Rule, UnknownFlow, answer, message, penalty,
-};
+use super::{Action, Hook, Layer, Pattern, RateLimit, Rule, UnknownFlow, answer, message, penalty};
 use icmp_common::abi::{LIMITS_OF_A_KIND, destination, fragment, origin};
 use icmp_common::verdict::Mode;
 use toml::de::DeTable;
@@ -162,13 +160,9 @@ fn read_pattern(reader: &mut Reader, table: &DeTable<'_>) -> (Option<(String, Sp
     });
     if let Some((_, value)) = reader.get(table, "interface")
         && let Some(name) = reader.string(value, INTERFACE)
+        && judge_interface(reader, value.span(), name)
     {
-        if is_interface(name) {
-            pattern.interface = Some(name.to_owned());
-        } else {
-            let message = format!("{} is no name of an interface", quoted(name));
-            reader.expected(value.span(), message, INTERFACE);
-        }
+        pattern.interface = Some(name.to_owned());
     }
     if let Some((_, value)) = reader.get(table, "destination") {
         pattern.destination = reader.choice(value, "destination", DESTINATIONS);
@@ -200,6 +194,15 @@ fn read_pattern(reader: &mut Reader, table: &DeTable<'_>) -> (Option<(String, Sp
 }
 
 const INTERFACE: &str = "the name of an interface: 1 to 15 octets, no slash, colon or space";
+
+/// Whether a name can be an interface's; where it can't, that is noted.
+pub(super) fn judge_interface(reader: &mut Reader, span: Span, name: &str) -> bool {
+    let is = is_interface(name);
+    if !is {
+        reader.expected(span, format!("{} is no name of an interface", quoted(name)), INTERFACE);
+    }
+    is
+}
 
 /// Whether Linux could call an interface that (dev_valid_name).
 fn is_interface(name: &str) -> bool {
@@ -274,10 +277,16 @@ fn read_limits(
     for value in values {
         let Some(limit) = limit::read(reader, value) else { continue };
         limit::judge_family(reader, value, &limit, family);
-        let in_total = limit.key == Key::Total;
-        let alike = limits.iter().filter(|l: &&RateLimit| (l.key == Key::Total) == in_total);
-        if alike.count() == LIMITS_OF_A_KIND {
-            let kind = if in_total { "in total" } else { "by key" };
+        let by_key = limit.is_by_key();
+        let alike: Vec<&RateLimit> =
+            limits.iter().filter(|l: &&RateLimit| l.is_by_key() == by_key).collect();
+        if alike.len() == LIMITS_OF_A_KIND {
+            let shares = limit.is_share() || alike.iter().any(|l| l.is_share());
+            let kind = match by_key {
+                true => "by key",
+                false if shares => "in total, shares included",
+                false => "in total",
+            };
             let message = format!("more than {LIMITS_OF_A_KIND} limits {kind}");
             reader.expected(value.span(), message, "at most two in total and two by key");
         }

@@ -3,11 +3,12 @@
 use super::compile::HookTable;
 use super::precedence::Rank;
 use super::{
-    CheckedPolicy, CompileContext, Effect, Hook, Key, Layer, Penalty, RateLimit, Rule, UnknownFlow,
-    Values, ValuesItem, answer,
+    CheckedPolicy, CompileContext, Effect, Hook, Layer, Pace, Penalty, RateLimit, Rule,
+    UnknownFlow, Values, ValuesItem, answer,
 };
 use icmp_common::abi::{destination, family, fragment, origin};
 use icmp_common::answer::Error;
+use icmp_common::bucket::Unit;
 use icmp_common::classify::{code_name, type_by_name, type_name};
 use icmp_common::verdict::{Mode, Reason};
 use serde::Serialize;
@@ -230,10 +231,20 @@ fn describe_limits(limits: &[RateLimit]) -> String {
 }
 
 fn describe_limit(limit: &RateLimit) -> String {
-    let RateLimit { rate, burst, every, key, .. } = limit;
-    let mut text = format!("{rate} {} per {}, burst {burst}", limit.unit_label(), every.label());
-    if *key != Key::Total {
-        text.push_str(&format!(", by {}", key.label()));
+    let mut text = match limit.pace {
+        Pace::Rate { rate, burst, every, unit } => {
+            let unit = match unit {
+                Unit::Packets => "packets",
+                Unit::Octets => "octets",
+            };
+            format!("{rate} {unit} per {}, burst {burst}", every.label())
+        }
+        Pace::Share { share, burst_ms } => {
+            format!("{share} of the speed of its link, burst {burst_ms} ms")
+        }
+    };
+    if limit.is_by_key() {
+        text.push_str(&format!(", by {}", limit.key.label()));
     }
     for (family, bits) in [("IPv4", limit.prefix_v4), ("IPv6", limit.prefix_v6)] {
         if let Some(bits) = bits {
@@ -243,7 +254,7 @@ fn describe_limit(limit: &RateLimit) -> String {
     if limit.reserve {
         text.push_str(", reserve");
     }
-    if *key == Key::Total && !limit.random {
+    if !limit.is_by_key() && !limit.random {
         text.push_str(", exact");
     }
     text

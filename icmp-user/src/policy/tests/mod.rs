@@ -3,5 +3,6 @@
 mod mistakes;
 mod oracle;
 mod profiles;
+mod share;
 mod table;
 mod warn;

@@ -33,7 +33,7 @@ fn what_a_later_version_has_is_refused_as_such() {
     assert_mistakes(
         "profile = \"host\"\nrouters = [\"192.0.2.1\"]\n",
         &["2:1: this version does not have a list of routers yet; expected `profile`, `mode`, \
-           `checks`, `limits`, `zones` or `rule`"],
+           `checks`, `limits`, `interfaces`, `zones` or `rule`"],
     );
 }
 

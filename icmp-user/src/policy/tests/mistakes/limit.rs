@@ -51,8 +51,8 @@ fn limits_can_be_kept() {
     );
     rule(
         "{ rate = 1, burst = 5, brust = 6 }",
-        "5:32: unknown key `brust` of a limit; expected `rate`, `burst`, `every`, `unit`, `key`, \
-         `prefix-v4`, `prefix-v6`, `reserve` or `random` (did you mean `burst`?)",
+        "5:32: unknown key `brust` of a limit; expected `rate`, `burst`, `every`, `unit`, `share`, \
+         `key`, `prefix-v4`, `prefix-v6`, `reserve` or `random` (did you mean `burst`?)",
     );
     // What shares a bucket.
     rule(

@@ -7,6 +7,7 @@ mod limit;
 mod message;
 mod penalty;
 mod rule;
+mod share;
 mod syntax;
 mod zone;
 
