@@ -177,7 +177,11 @@ fn the_figures_of_readme_are_of_the_form_that_the_commands_print() {
 #[test]
 fn every_metric_of_readme_is_served_and_every_served_one_is_in_readme() {
     let site = Site::new();
-    let daemon = site.start_with("profile = \"host\"\n");
+    // What a share is, is served where a rule has one.
+    let daemon = site.start_with(
+        "profile = \"host\"\n[[rule]]\nname = \"a\"\naction = \"limit\"\n\
+         limit = { share = \"100%\" }\n",
+    );
     // A counter is served when it has counted.
     site.pair.peer.tool(&format!("ping -c 1 -W 5 {HOST4}"));
     let text = site.done("stats --prometheus");

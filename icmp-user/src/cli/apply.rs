@@ -4,7 +4,7 @@ use super::{
     DONE, Global,
     output::Out,
     profiles::{Present, write_difference},
-    start::say_absent,
+    start::{say_absent, say_without_shares},
     status::open,
 };
 use crate::policy::{CheckedPolicy, Compiled, load};
@@ -29,6 +29,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCo
     let before = maps.policy_info()?;
     let present = Present::of(&before);
     let compiled = maps.apply(&policy)?;
+    let without_shares = maps.without_shares()?;
     drop(lock);
 
     write_summary(out, &before, &policy, &compiled)?;
@@ -44,6 +45,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCo
     }
     out.flush()?;
     say_absent(&compiled);
+    say_without_shares(&without_shares);
     Ok(ExitCode::from(DONE))
 }
 

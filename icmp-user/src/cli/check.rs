@@ -50,6 +50,8 @@ pub struct Summary {
     rules: Vec<TableLine>,
     checks: BTreeMap<&'static str, &'static str>,
     zones: BTreeMap<String, usize>,
+    /// The speeds that it gives interfaces, in Mbit/s.
+    speeds_mbit: BTreeMap<String, u32>,
     not_in_force: Option<String>,
 }
 
@@ -62,6 +64,7 @@ impl Summary {
             rules: policy.table(),
             checks: policy.checks.faults().map(|(fault, c)| (fault.label(), c.label())).collect(),
             zones: policy.zones.iter().map(|z| (z.name.clone(), z.prefixes.len())).collect(),
+            speeds_mbit: policy.speeds.iter().map(|(name, s)| (name.clone(), s.0)).collect(),
             not_in_force: inert_note(&policy.inert),
         }
     }
@@ -142,6 +145,9 @@ pub fn write_policy(
         compiled.info.prefixes,
         policy.zones.iter().filter(|z| !z.prefixes.is_empty()).count(),
     )?;
+    for (name, speed) in &policy.speeds {
+        writeln!(out, "interface {name}: speed {speed}")?;
+    }
     for (fault, mode) in policy.checks.faults() {
         if mode != CheckMode::Enforce {
             writeln!(out, "check {}: {}", fault.label(), mode.label())?;

@@ -17,7 +17,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use icmp_common::{
-    abi::{Trace, checksum, family, fragment, origin, tc_action},
+    abi::{Trace, checksum, family, fragment, limit_flag, origin, tc_action},
     classify,
     verdict::{FAULTS, Mode, Outcome, Reason, Verdict, enforceable},
 };
@@ -267,6 +267,8 @@ struct Explainer {
     compiled: Compiled,
     hook: Hook,
     origin: Origin,
+    /// Whether rules have a share of the interface's speed and that isn't known.
+    without_shares: bool,
 }
 
 impl Explainer {
@@ -287,7 +289,12 @@ impl Explainer {
             None => instance.maps().set_endpoint(0, &Endpoint::of_any(&known.endpoints))?,
         }
         let (hook, origin) = (args.hook, args.origin);
-        Ok(Self { instance, policy, compiled, hook, origin })
+        let has_shares = compiled.limits.iter().any(|used| {
+            used.info.flags & limit_flag::SHARE != 0 && used.info.hook == hook.as_policy().index()
+        });
+        let interfaces = instance.maps().interfaces()?;
+        let without_shares = has_shares && interfaces.iter().all(|(.., i)| !i.speed().is_known());
+        Ok(Self { instance, policy, compiled, hook, origin, without_shares })
     }
 
     fn explain(&self, frame: &Frame<'_>) -> anyhow::Result<Explained> {
@@ -450,6 +457,13 @@ impl Summary {
         };
         if self.frames > 1 && self.by_reason.keys().any(limited) {
             writeln!(out, "Limits looked at the time of this replay, not at the capture's.")?;
+        }
+        if explainer.without_shares {
+            writeln!(
+                out,
+                "Limits that are a share of the interface's speed did not apply, as that is not known; \
+                 see --iface, and [interfaces] of a policy."
+            )?;
         }
         for name in &explainer.compiled.absent_interfaces {
             writeln!(out, "Rules that name the interface {name} did not apply; see --iface.")?;

@@ -15,6 +15,7 @@ use crate::{
 use icmp_common::abi::PolicyInfo;
 use serde::Serialize;
 use std::{
+    collections::BTreeSet,
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -201,6 +202,7 @@ pub fn write_difference(
             other.push(format!("check {}: {} -> {}", fault.label(), old.label(), new.label()));
         }
     }
+    other.extend(speed_changes(before, after));
     other.extend(zone_changes(before, after));
     let name = &after.name;
     if lines.is_empty() && other.is_empty() {
@@ -213,6 +215,19 @@ pub fn write_difference(
         }
     }
     other.iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+/// The speeds that they give interfaces.
+fn speed_changes(before: &CheckedPolicy, after: &CheckedPolicy) -> Vec<String> {
+    let names: BTreeSet<&String> = before.speeds.keys().chain(after.speeds.keys()).collect();
+    let of = |policy: &CheckedPolicy, name: &String| {
+        policy.speeds.get(name).map_or("its own".to_owned(), ToString::to_string)
+    };
+    names
+        .into_iter()
+        .filter(|name| before.speeds.get(*name) != after.speeds.get(*name))
+        .map(|name| format!("speed of {name}: {} -> {}", of(before, name), of(after, name)))
+        .collect()
 }
 
 /// Zones by their names; who is in them is counted, not listed.

@@ -76,7 +76,7 @@ async fn daemon(args: &Args, pins: PinDir) -> anyhow::Result<ExitCode> {
         Metrics::Off => None,
         Metrics::At(address) => Some(bind(address).await?),
     };
-    let start::Started { mut attached, claims } = start.attach(&pins, true)?;
+    let start::Started { mut attached, without_shares, claims } = start.attach(&pins, true)?;
     let served = match listener {
         None => "no metrics".to_owned(),
         Some(listener) => {
@@ -85,7 +85,7 @@ async fn daemon(args: &Args, pins: PinDir) -> anyhow::Result<ExitCode> {
             format!("metrics on {}", serve::url(address))
         }
     };
-    tokio::spawn(addresses.keep());
+    tokio::spawn(addresses.keep(without_shares));
     tokio::spawn(neighbourhood.keep());
     let mut interfaces = Interfaces::new(pins.clone(), &start.interfaces, start.mode);
     say(format_args!("ready: {}, {served}", summary(&attached)));

@@ -66,6 +66,8 @@ pub struct Start {
 pub struct Started {
     /// The interfaces, as they were attached.
     pub attached: Vec<Attached>,
+    /// Those of the instance where shares of their speed aren't in force, as was said.
+    pub without_shares: Vec<String>,
     /// The right to look after each of them.
     pub claims: Vec<Lock>,
 }
@@ -120,7 +122,7 @@ impl Start {
             ));
         }
         let done = attach(pins, &self.interfaces, self.mode, &self.policy, &self.surroundings);
-        let (_, compiled, attached) = done?;
+        let (maps, compiled, attached) = done?;
         if claim {
             names().filter(|n| !present.contains(*n)).try_for_each(&mut take)?;
         }
@@ -134,12 +136,14 @@ impl Start {
             ));
         }
         self.say_policy(&compiled);
+        let without_shares = maps.without_shares()?;
+        say_without_shares(&without_shares);
         if let (Some(file), Some(_)) = (before, &self.policy.path)
             && file != text(&compiled.info.path)
         {
             say(format_args!("note: the policy that was in force came from {file}"));
         }
-        Ok(Started { attached, claims })
+        Ok(Started { attached, without_shares, claims })
     }
 
     /// Moves what a former run pinned for interfaces to the names that they have by now: then what
@@ -201,6 +205,21 @@ pub fn say_absent(compiled: &Compiled) {
         let absent = compiled.absent_interfaces.join(", ");
         say(format_args!("note: rules name interfaces that are not attached here: {absent}"));
     }
+}
+
+/// Where limits that are a share of an interface's speed aren't in force.
+pub fn say_without_shares(interfaces: &[String]) {
+    interfaces.iter().for_each(|name| say(format_args!("warning: {}", without_shares(name))));
+}
+
+/// That limits that are a share of an interface's speed aren't in force there, and what helps.
+pub fn without_shares(name: &str) -> String {
+    let is_bare = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let key = if name.bytes().all(is_bare) { name.to_owned() } else { format!("{name:?}") };
+    format!(
+        "the speed of {name} is not known, so limits that are a share of it are not in force there; \
+         the policy can give it: [interfaces.{key}] speed = \"1 Gbit/s\""
+    )
 }
 
 /// That this machine has more addresses or IPv6 networks than the maps hold.

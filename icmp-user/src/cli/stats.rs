@@ -6,7 +6,7 @@ use super::{
     output::{Out, columns, say, section},
     status::read,
 };
-use crate::observe::{CounterLine, Field, KeysState, LimitState, Snapshot, metrics};
+use crate::observe::{CounterLine, Field, KeysState, LimitState, Pace, Snapshot, metrics};
 use icmp_common::abi::{family, hook};
 use serde::Serialize;
 use std::{io::Write as _, process::ExitCode};
@@ -48,9 +48,14 @@ struct Limit<'a> {
     key: &'static str,
     unit: &'static str,
     reserve: bool,
-    rate: u64,
-    period_s: u32,
-    burst: u64,
+    /// Null for a share, as the next two.
+    rate: Option<u64>,
+    period_s: Option<u32>,
+    burst: Option<u64>,
+    /// The share of the interface's speed that it is, of 1; null for any other limit, as the next.
+    share: Option<f64>,
+    /// The time in which its burst comes back.
+    burst_ms: Option<u64>,
     /// What is left of the burst; null for a limit by key.
     level: Option<u64>,
     passed: u64,
@@ -77,18 +82,34 @@ struct Stats<'a> {
 
 impl<'a> Stats<'a> {
     fn of(snapshot: &'a Snapshot) -> Self {
-        let limit = |l: &'a LimitState| Limit {
-            hook: l.hook,
-            rule: &l.rule,
-            key: l.key,
-            unit: l.unit,
-            reserve: l.reserve,
-            rate: l.rate,
-            period_s: l.period_s,
-            burst: l.burst,
-            level: l.level,
-            passed: l.passed,
-            refused: l.refused,
+        let limit = |l: &'a LimitState| {
+            let mut limit = Limit {
+                hook: l.hook,
+                rule: &l.rule,
+                key: l.key,
+                unit: l.unit,
+                reserve: l.reserve,
+                rate: None,
+                period_s: None,
+                burst: None,
+                share: None,
+                burst_ms: None,
+                level: l.level,
+                passed: l.passed,
+                refused: l.refused,
+            };
+            match l.pace {
+                Pace::Rate { rate, period_s, burst } => {
+                    limit.rate = Some(rate);
+                    limit.period_s = Some(period_s);
+                    limit.burst = Some(burst);
+                }
+                Pace::Share { share, burst_ms } => {
+                    limit.share = Some(share.ratio());
+                    limit.burst_ms = Some(burst_ms);
+                }
+            }
+            limit
         };
         let KeysState { capacity, used, taken, full } = snapshot.keys;
         Self {
@@ -200,23 +221,34 @@ fn write(out: &mut Out, snapshot: &Snapshot) -> std::io::Result<()> {
     kernel::write(out, &snapshot.kernel)
 }
 
+/// How much a limit lets pass, over time and at once.
+fn pace(limit: &LimitState) -> [String; 2] {
+    match limit.pace {
+        Pace::Rate { rate, period_s, burst } => {
+            let period = match period_s {
+                60 => "min",
+                3600 => "h",
+                _ => "s",
+            };
+            let unit = if limit.unit == "packets" { "" } else { " octets" };
+            [format!("{rate}{unit}/{period}"), burst.to_string()]
+        }
+        Pace::Share { share, burst_ms } => [share.to_string(), format!("{burst_ms} ms")],
+    }
+}
+
 /// The limits that packets have met, and the table of their keys.
 fn write_limits(out: &mut Out, snapshot: &Snapshot) -> std::io::Result<()> {
     let head = ["HOOK", "LIMIT OF", "BY", "RATE", "BURST", "LEFT", "PASSED", "REFUSED"];
     let mut rows = vec![head.map(str::to_owned)];
     for limit in snapshot.limits.iter().filter(|l| l.passed + l.refused > 0) {
-        let period = match limit.period_s {
-            60 => "min",
-            3600 => "h",
-            _ => "s",
-        };
-        let unit = if limit.unit == "packets" { "" } else { " octets" };
+        let [rate, burst] = pace(limit);
         rows.push([
             limit.hook.to_owned(),
             limit.rule.clone(),
             if limit.reserve { "reserve" } else { limit.key }.to_owned(),
-            format!("{}{unit}/{period}", limit.rate),
-            limit.burst.to_string(),
+            rate,
+            burst,
             limit.level.map_or("-".to_owned(), |level| level.to_string()),
             limit.passed.to_string(),
             limit.refused.to_string(),

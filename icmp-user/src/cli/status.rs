@@ -4,12 +4,13 @@ use super::{
     DONE, Global,
     boxed::{self, PenaltyBox, Release},
     output::{Out, columns},
+    start::without_shares,
 };
 use crate::{
     datapath::{Error, Maps, PinDir, Renamed, check_system, interfaces, renamed},
     observe::{PolicyState, Snapshot},
 };
-use icmp_common::abi::hook;
+use icmp_common::{abi::hook, share::Speed};
 use serde::Serialize;
 use std::{
     io::Write as _,
@@ -38,6 +39,9 @@ struct Status {
     interfaces: Vec<Interface>,
     policy: Option<Policy>,
     penalty_box: PenaltyBox,
+    /// The interfaces where limits that are a share of their speed aren't in force, since it isn't
+    /// known.
+    without_shares: Vec<String>,
     errors: Vec<String>,
 }
 
@@ -51,6 +55,10 @@ struct Interface {
     egress: &'static str,
     /// Whether an `icmpgate run` looks after it.
     daemon: bool,
+    /// The speed by which shares of it go, in Mbit/s; null where it isn't known.
+    speed_mbit: Option<u32>,
+    /// Who says it: `driver` or `policy`; null where nobody does.
+    speed_by: Option<&'static str>,
     counters_used: u32,
     counters_capacity: u32,
     /// What arrived.
@@ -134,6 +142,11 @@ impl Status {
                 mode: i.level.label(),
                 egress: i.egress.label(),
                 daemon: pins.is_claimed(&i.name),
+                speed_mbit: i.speed.is_known().then_some(i.speed.0),
+                speed_by: i.speed.is_known().then_some(match i.speed_by_policy {
+                    true => "policy",
+                    false => "driver",
+                }),
                 counters_used: i.used,
                 counters_capacity: i.room,
                 packets: arrived().map(|c| c.packets).sum(),
@@ -147,6 +160,7 @@ impl Status {
             version: snapshot.version.clone(),
             interfaces: interfaces.collect(),
             penalty_box: PenaltyBox::of(&snapshot.penalty),
+            without_shares: snapshot.without_shares,
             policy: snapshot.policy.map(Policy::of),
             errors: snapshot.errors,
         }
@@ -165,14 +179,24 @@ impl Status {
             }
         }
         writeln!(out)?;
-        let head =
-            ["INTERFACE", "MODE", "EGRESS", "DAEMON", "COUNTERS", "PACKETS", "OCTETS", "SENT"];
-        let rows: Vec<[String; 8]> = std::iter::once(head.map(str::to_owned))
+        let head = [
+            "INTERFACE",
+            "MODE",
+            "EGRESS",
+            "SPEED",
+            "DAEMON",
+            "COUNTERS",
+            "PACKETS",
+            "OCTETS",
+            "SENT",
+        ];
+        let rows: Vec<[String; 9]> = std::iter::once(head.map(str::to_owned))
             .chain(self.interfaces.iter().map(|i| {
                 [
                     i.interface.clone(),
                     i.mode.to_owned(),
                     i.egress.to_owned(),
+                    Speed(i.speed_mbit.unwrap_or(0)).to_string(),
                     if i.daemon { "running" } else { "none" }.to_owned(),
                     format!("{} of {}", i.counters_used, i.counters_capacity),
                     i.packets.to_string(),
@@ -181,7 +205,7 @@ impl Status {
                 ]
             }))
             .collect();
-        columns(out, [false, false, false, false, true, true, true, true], &rows)?;
+        columns(out, [false, false, false, false, false, true, true, true, true], &rows)?;
         for Interface { interface: old, called, .. } in &self.interfaces {
             if let Some(new) = called {
                 writeln!(
@@ -190,6 +214,9 @@ impl Status {
                      it up under that name, `icmpgate detach --iface {old}` frees it"
                 )?;
             }
+        }
+        for name in &self.without_shares {
+            writeln!(out, "{}", without_shares(name))?;
         }
         self.penalty_box.write_summary(out)?;
         for error in &self.errors {

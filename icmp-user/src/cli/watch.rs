@@ -3,7 +3,7 @@
 
 use super::{
     output::say,
-    start::{say_attached, say_too_many},
+    start::{say_attached, say_too_many, say_without_shares},
 };
 use crate::datapath::{
     self, AttachMode, Error, Interface, KernelLog, Maps, PinDir, Renamed, attached_index, follow,
@@ -34,16 +34,28 @@ pub struct Addresses {
     said: Option<String>,
     /// Whether the last attempt failed, so that the next comes by itself.
     failed: bool,
+    /// Where shares of an interface's speed aren't in force, as was said last.
+    without_shares: Vec<String>,
+}
+
+/// What didn't come into the maps.
+struct Missed {
+    addresses: usize,
+    networks: usize,
+    without_shares: Vec<String>,
 }
 
 impl Addresses {
     /// Listens to changes from now on.
     pub fn watch(pins: PinDir) -> Result<Self, Error> {
-        Ok(Self { pins, changes: watch_addresses()?, said: None, failed: false })
+        let (said, failed, without_shares) = (None, false, Vec::new());
+        Ok(Self { pins, changes: watch_addresses()?, said, failed, without_shares })
     }
 
-    /// Keeps the map up to date until the task is dropped.
-    pub async fn keep(mut self) {
+    /// Keeps the map up to date until the task is dropped. Where shares of an interface's speed aren't
+    /// in force was said of these.
+    pub async fn keep(mut self, without_shares: Vec<String>) {
+        self.without_shares = without_shares;
         loop {
             self.changed().await;
             self.refresh().await;
@@ -71,9 +83,10 @@ impl Addresses {
         sleep(GATHER).await;
         while self.changes.try_recv().is_ok() {}
         match self.write().await {
-            Ok((addresses, networks)) => {
+            Ok(Missed { addresses, networks, without_shares }) => {
                 (self.failed, self.said) = (false, None);
                 say_too_many(addresses, networks);
+                self.say_shares(without_shares);
             }
             // Detached by another command: there is no map to write any more.
             Err(Error::NoInstance { .. }) => self.failed = false,
@@ -84,13 +97,26 @@ impl Addresses {
         }
     }
 
-    async fn write(&self) -> Result<(usize, usize), Error> {
+    /// Says where shares came into force, or went out of it.
+    fn say_shares(&mut self, without: Vec<String>) {
+        let before = std::mem::replace(&mut self.without_shares, without);
+        let now = &self.without_shares;
+        for name in before.iter().filter(|name| !now.contains(name)) {
+            say(format_args!("{name}: limits that are a share of its speed are in force again"));
+        }
+        let new = now.iter().filter(|name| !before.contains(name));
+        say_without_shares(&new.cloned().collect::<Vec<_>>());
+    }
+
+    async fn write(&self) -> Result<Missed, Error> {
         let known = surroundings().await?;
         let pins = self.pins.clone();
         let write = move || {
             pins.require()?;
             let _lock = pins.lock()?;
-            Maps::open(&pins)?.set_surroundings(&known)
+            let mut maps = Maps::open(&pins)?;
+            let (addresses, networks) = maps.set_surroundings(&known)?;
+            Ok(Missed { addresses, networks, without_shares: maps.without_shares()? })
         };
         blocking(write).await
     }

@@ -1,7 +1,7 @@
 //! A snapshot as Prometheus text. The names, which dashboards and alerts hold on to, and their help
 //! are in one block; what is served and what `stats --prometheus` prints is the same text.
 
-use super::{EgressLevel, InterfaceState, Level, LimitState, Snapshot};
+use super::{EgressLevel, InterfaceState, Level, LimitState, Pace, Snapshot};
 use crate::datapath::{KernelCount, KernelCounter};
 use icmp_common::abi::{family, hook};
 use prometheus::{
@@ -47,6 +47,7 @@ metrics! {
     COUNTERS_CAPACITY = gauge "icmpgate_counters_capacity", "Counters that there are.";
     ATTACHED = gauge "icmpgate_attached", "1 where the program is attached to the interface in this mode, else 0.";
     EGRESS_ATTACHED = gauge "icmpgate_egress_attached", "1 where the program for what is sent is attached in this mode, else 0.";
+    SPEED = gauge "icmpgate_interface_speed_bytes_per_second", "The speed of the interface by which shares go, the policy's or the driver's; nothing where it is not known.";
     POLICY_GENERATION = gauge "icmpgate_policy_generation", "How many policies have been put in force, this one included.";
     POLICY_APPLIED = gauge "icmpgate_policy_applied_timestamp_seconds", "When the policy was put in force.";
     POLICY_RULES = gauge "icmpgate_policy_rules", "Rules of the policy, its profile's included.";
@@ -56,6 +57,8 @@ metrics! {
     LIMIT_LEVEL = gauge "icmpgate_limit_level", "How much of its burst a limit in total has left, in its unit.";
     LIMIT_BURST = gauge "icmpgate_limit_burst", "The burst of a limit, in its unit.";
     LIMIT_RATE = gauge "icmpgate_limit_rate_per_second", "The rate of a limit, in its unit a second.";
+    LIMIT_SHARE = gauge "icmpgate_limit_share_ratio", "The share that a limit is of the speed of the interface, of 1.";
+    LIMIT_BURST_TIME = gauge "icmpgate_limit_burst_seconds", "The burst of a limit that is a share, as the time in which it comes back.";
     KEYS_CAPACITY = gauge "icmpgate_keys_capacity", "How many keys (sources, destinations, links) limits hold at once.";
     KEYS_USED = gauge "icmpgate_keys_used", "How many they hold now; of more than 262144 an estimate.";
     KEYS_TAKEN = counter "icmpgate_keys_taken_total", "How often a key took a place among them.";
@@ -108,6 +111,13 @@ pub fn render(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
         })
     });
     add(EGRESS_ATTACHED, attached.collect());
+
+    let known = interfaces.iter().filter(|i| i.speed.is_known());
+    let speed = known.map(|i| {
+        // Mbit/s, of 10^6 bits, in octets.
+        sample(SPEED, &[("iface", i.name.as_str())], u64::from(i.speed.0) * 125_000)
+    });
+    add(SPEED, speed.collect());
 
     // Without a policy its generation is still worth a sample: 0.
     let generation = snapshot.policy.as_ref().map_or(0, |p| p.generation);
@@ -166,9 +176,20 @@ fn limits(states: &[LimitState], add: &mut impl FnMut(Declaration, Vec<Metric>))
     });
     add(LIMIT_PACKETS, packets.collect());
     add(LIMIT_LEVEL, labelled(LIMIT_LEVEL, &|s| s.level.map(|l| l as f64)));
-    add(LIMIT_BURST, labelled(LIMIT_BURST, &|s| Some(s.burst as f64)));
-    let rate = |s: &LimitState| Some(s.rate as f64 / f64::from(s.period_s.max(1)));
-    add(LIMIT_RATE, labelled(LIMIT_RATE, &rate));
+    // What a share comes to in octets is the interface's: see SPEED.
+    let of_rate = |s: &LimitState, value: &dyn Fn(u64, u32, u64) -> f64| match s.pace {
+        Pace::Rate { rate, period_s, burst } => Some(value(rate, period_s, burst)),
+        Pace::Share { .. } => None,
+    };
+    add(LIMIT_BURST, labelled(LIMIT_BURST, &|s| of_rate(s, &|_, _, burst| burst as f64)));
+    let rate = |rate, period_s: u32, _| rate as f64 / f64::from(period_s.max(1));
+    add(LIMIT_RATE, labelled(LIMIT_RATE, &|s| of_rate(s, &rate)));
+    let of_share = |s: &LimitState| match s.pace {
+        Pace::Rate { .. } => None,
+        Pace::Share { share, burst_ms } => Some((share.ratio(), burst_ms as f64 / 1000.0)),
+    };
+    add(LIMIT_SHARE, labelled(LIMIT_SHARE, &|s| of_share(s).map(|(share, _)| share)));
+    add(LIMIT_BURST_TIME, labelled(LIMIT_BURST_TIME, &|s| of_share(s).map(|(_, burst)| burst)));
 }
 
 /// The metrics of what Linux counts; of what it doesn't count there is none.

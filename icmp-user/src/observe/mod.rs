@@ -9,5 +9,5 @@ mod snapshot;
 
 pub use snapshot::{
     BoxedState, CounterLine, EgressLevel, Field, InterfaceState, KernelState, KeysState, Level,
-    LimitState, PenaltyState, PolicyState, Snapshot,
+    LimitState, Pace, PenaltyState, PolicyState, Snapshot,
 };

@@ -7,13 +7,14 @@ use crate::datapath::{
 };
 use icmp_common::{
     abi::{
-        ClassKey, Counter, Interface, PolicyInfo, attach_mode, class_kind, egress_mode, family,
-        hook, limit_flag, limit_key,
+        ClassKey, Counter, Interface, LimitInfo, PolicyInfo, attach_mode, class_kind, egress_mode,
+        family, hook, limit_flag, limit_key,
     },
     bucket::{OCTET_SHIFT, spent},
     cells::WAYS,
     classify::{code_name, type_name},
     penalty::REFUSALS,
+    share::{Share, Speed},
     verdict::{Mode, Reason, Verdict},
 };
 use ipnet::IpNet;
@@ -32,6 +33,9 @@ pub struct Snapshot {
     pub bucket_contention: u64,
     /// The limits of the policy in force, by rule.
     pub limits: Vec<LimitState>,
+    /// The interfaces where limits that are a share of their speed aren't in force, since it isn't
+    /// known.
+    pub without_shares: Vec<String>,
     /// The table of limits by key.
     pub keys: KeysState,
     /// The penalty box.
@@ -53,12 +57,8 @@ pub struct LimitState {
     pub key: &'static str,
     /// `packets` or `octets`.
     pub unit: &'static str,
-    /// How many in each period.
-    pub rate: u64,
-    /// The period, in seconds.
-    pub period_s: u32,
-    /// How many at once.
-    pub burst: u64,
+    /// How much passes over time and at once.
+    pub pace: Pace,
     /// Whether it is a reserve.
     pub reserve: bool,
     /// Packets within it.
@@ -70,6 +70,27 @@ pub struct LimitState {
     pub level: Option<u64>,
 }
 
+/// How much a limit lets pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// A number, in its unit.
+    Rate {
+        /// How many in each period.
+        rate: u64,
+        /// The period, in seconds.
+        period_s: u32,
+        /// How many at once.
+        burst: u64,
+    },
+    /// A share of the interface's speed.
+    Share {
+        /// Which.
+        share: Share,
+        /// In how many milliseconds the burst comes back.
+        burst_ms: u64,
+    },
+}
+
 impl LimitState {
     fn new(entry: &LimitEntry, now: u64) -> Self {
         let LimitEntry { info, bucket, count, .. } = entry;
@@ -78,18 +99,22 @@ impl LimitState {
         let cost = u128::from(info.cost.max(1)) >> if octets { OCTET_SHIFT } else { 0 };
         let left = u128::from(info.depth - spent) / cost.max(1);
         let in_total = info.key == limit_key::TOTAL;
+        let LimitInfo { rate, burst, period_s, .. } = *info;
+        let pace = if info.flags & limit_flag::SHARE != 0 {
+            Pace::Share { share: Share(rate as u32), burst_ms: burst }
+        } else {
+            Pace::Rate { rate, period_s, burst }
+        };
         Self {
             rule: text(&info.rule),
             hook: hook::label(info.hook),
             key: limit_key::label(info.key),
             unit: if octets { "octets" } else { "packets" },
-            rate: info.rate,
-            period_s: info.period_s,
-            burst: info.burst,
+            pace,
             reserve: info.flags & limit_flag::RESERVE != 0,
             passed: count.passed,
             refused: count.refused,
-            level: in_total.then(|| left.min(info.burst.into()) as u64),
+            level: in_total.then(|| left.min(burst.into()) as u64),
         }
     }
 }
@@ -282,6 +307,10 @@ pub struct InterfaceState {
     pub level: Level,
     /// Where the program for what is sent is.
     pub egress: EgressLevel,
+    /// The speed by which shares of it go.
+    pub speed: Speed,
+    /// Whether that is the policy's, and not the driver's.
+    pub speed_by_policy: bool,
     /// Its counters in use, in the order in which they are shown.
     pub counters: Vec<CounterLine>,
     /// What found no free counter.
@@ -398,6 +427,7 @@ impl InterfaceState {
     fn new(
         name: String,
         (level, egress): (Level, EgressLevel),
+        (speed, speed_by_policy): (Speed, bool),
         counters: &Counters,
         classes: &[ClassKey],
     ) -> Self {
@@ -405,7 +435,7 @@ impl InterfaceState {
             counters.entries.iter().map(|entry| CounterLine::new(entry, classes)).collect();
         lines.sort_unstable_by_key(CounterLine::order);
         let Counters { overflow, used, room, .. } = *counters;
-        Self { name, level, egress, counters: lines, overflow, used, room }
+        Self { name, level, egress, speed, speed_by_policy, counters: lines, overflow, used, room }
     }
 }
 
@@ -424,6 +454,7 @@ impl Snapshot {
         let mut limits: Vec<LimitState> =
             entries.iter().map(|entry| LimitState::new(entry, now)).collect();
         limits.sort_by(|a, b| (a.hook, &a.rule, a.key).cmp(&(b.hook, &b.rule, b.key)));
+        let without_shares = maps.without_shares()?;
         let stats = maps.cell_stats()?;
         let keys = KeysState {
             capacity: u64::from(maps.cell_sets()) * WAYS as u64,
@@ -457,7 +488,10 @@ impl Snapshot {
                         (Level::Generic, EgressLevel::of(entry.map_or(0, |entry| entry.egress)))
                     }
                 };
-                InterfaceState::new(name, levels, &read, &classes)
+                let speed = entry.map_or((Speed::UNKNOWN, false), |i| {
+                    (i.speed(), Speed(i.policy_speed).is_known())
+                });
+                InterfaceState::new(name, levels, speed, &read, &classes)
             })
             .collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -468,6 +502,7 @@ impl Snapshot {
             interfaces,
             bucket_contention,
             limits,
+            without_shares,
             keys,
             penalty,
             kernel,
@@ -493,9 +528,7 @@ pub(super) mod tests {
             hook: "ingress",
             key,
             unit: "packets",
-            rate: 5000,
-            period_s: 1,
-            burst: 5000,
+            pace: Pace::Rate { rate: 5000, period_s: 1, burst: 5000 },
             reserve: false,
             passed: 40,
             refused: 2,
@@ -564,12 +597,14 @@ pub(super) mod tests {
                 InterfaceState::new(
                     "eth0".to_owned(),
                     (Level::Native, EgressLevel::Tcx),
+                    (Speed(10_000), false),
                     &counters,
                     &classes,
                 ),
                 InterfaceState::new(
                     "wan0".to_owned(),
                     (Level::Detached, EgressLevel::Detached),
+                    (Speed::UNKNOWN, false),
                     &gone,
                     &classes,
                 ),
@@ -578,7 +613,14 @@ pub(super) mod tests {
             limits: vec![
                 limit("icmpv4/echo-request", "source", None),
                 limit("icmpv4/echo-request", "total", Some(4711)),
+                LimitState {
+                    hook: "egress",
+                    unit: "octets",
+                    pace: Pace::Share { share: Share(250), burst_ms: 100 },
+                    ..limit("errors", "link", None)
+                },
             ],
+            without_shares: Vec::new(),
             keys: KeysState { capacity: 262_144, used: Some(9), taken: 12, full: 3 },
             penalty: PenaltyState {
                 boxed: vec![BoxedState {

@@ -14,6 +14,7 @@ mod policy;
 mod python;
 mod quotes;
 mod redirect;
+mod share;
 
 use icmpgate_tests::{Site, daemon::Stats};
 
