@@ -142,37 +142,54 @@ pub struct Candidate {
     pub start: u32,
 }
 
+/// A frame that isn't ours, as little of it as was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Other {
+    /// Why it isn't: [`Reason::NOT_ICMP`] or [`Reason::VLAN_TAGS_BEYOND_BOUND`].
+    pub reason: Reason,
+    /// Where in the frame its IP packet ends by its own account; 0 where there is none.
+    pub end: u32,
+}
+
 /// Reads a frame. `Err` is the reason why it isn't ours.
 ///
 /// # Errors
 /// [`Reason::NOT_ICMP`] and [`Reason::VLAN_TAGS_BEYOND_BOUND`]: the frame is to be passed.
 #[inline(always)]
 pub fn parse<F: Frame + ?Sized>(frame: &F) -> Result<Packet, Reason> {
-    read(frame, find(frame)?)
+    read(frame, find(frame).map_err(|other| other.reason)?)
 }
 
 /// Reads as little of a frame as tells nearly all that isn't ours: the first step of [`parse`].
 ///
 /// # Errors
-/// As [`parse`].
+/// The frame is to be passed.
 #[inline(always)]
-pub fn find<F: Frame + ?Sized>(frame: &F) -> Result<Candidate, Reason> {
+pub fn find<F: Frame + ?Sized>(frame: &F) -> Result<Candidate, Other> {
+    let not_icmp = |end| Err(Other { reason: Reason::NOT_ICMP, end });
     let mut cursor = frame.cursor();
-    let Some(ethernet) = ethernet::take(&mut cursor) else { return Err(Reason::NOT_ICMP) };
+    let Some(ethernet) = ethernet::take(&mut cursor) else { return not_icmp(0) };
+    let start = ethernet.length;
+    // A frame that ends before its protocol field can't be told to be ours.
     let is_v6 = match ethernet.ether_type {
-        // A frame that ends before its protocol field can't be told to be ours.
-        ethernet::IPV4 => match ipv4::take(&mut cursor).map(|ip| ip.protocol) {
-            Some(ipv4::PROTOCOL_ICMP | ipv4::PROTOCOL_IGMP) => false,
-            _ => return Err(Reason::NOT_ICMP),
+        ethernet::IPV4 => match ipv4::take(&mut cursor) {
+            Some(ip) if matches!(ip.protocol, ipv4::PROTOCOL_ICMP | ipv4::PROTOCOL_IGMP) => false,
+            Some(ip) => return not_icmp(start + ip.total_length),
+            None => return not_icmp(0),
         },
-        ethernet::IPV6 => match ipv6::take(&mut cursor).map(|ip| ip.next_header) {
-            Some(next) if next == ipv6::ICMPV6 || ipv6::is_extension(next) => true,
-            _ => return Err(Reason::NOT_ICMP),
+        ethernet::IPV6 => match ipv6::take(&mut cursor) {
+            Some(ip) if ip.next_header == ipv6::ICMPV6 || ipv6::is_extension(ip.next_header) => {
+                true
+            }
+            Some(ip) => return not_icmp(start + ipv6::HEADER + ip.payload_length),
+            None => return not_icmp(0),
         },
-        _ if ethernet::beyond_bound(ethernet) => return Err(Reason::VLAN_TAGS_BEYOND_BOUND),
-        _ => return Err(Reason::NOT_ICMP),
+        _ if ethernet::beyond_bound(ethernet) => {
+            return Err(Other { reason: Reason::VLAN_TAGS_BEYOND_BOUND, end: 0 });
+        }
+        _ => return not_icmp(0),
     };
-    Ok(Candidate { is_v6, start: ethernet.length })
+    Ok(Candidate { is_v6, start })
 }
 
 /// Reads a packet: the second step of [`parse`].

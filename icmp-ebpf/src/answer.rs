@@ -49,7 +49,7 @@ use icmp_common::{
 pub struct Asked {
     /// The packet, with all the faults that were found in it.
     pub packet: Packet,
-    /// [`Buffer::octets`].
+    /// [`Buffer::whole`].
     pub octets: u64,
     /// 1 where nothing is sent, since the rule or the policy only observes.
     pub observing: u8,
@@ -122,7 +122,6 @@ pub fn answer<F: Buffer>(
     frame: &F,
     packet: &Packet,
     found: Faults,
-    octets: u64,
     policy: &PolicyTable,
     rule: &Rule,
     observing: bool,
@@ -130,7 +129,8 @@ pub fn answer<F: Buffer>(
     let Some(asked) = ASKED.get_ptr_mut(0) else { return Reason::INTERNAL_ERROR };
     // SAFETY: this CPU's own element, which nothing else uses while this packet is looked at.
     let asked = unsafe { &mut *asked };
-    asked.ask(packet, found.held, octets, observing);
+    // What is cut off is reckoned from it.
+    asked.ask(packet, found.held, frame.whole(), observing);
     frame.answer(rule, policy, asked)
 }
 

@@ -112,7 +112,7 @@ fn apply<F: Buffer>(
         action::DROP => Reason(rule.reason),
         action::LIMIT => limit::admit(frame, packet, octets, policy, rule),
         action::REJECT | action::REPLY => {
-            answer::answer(frame, packet, found, octets, policy, rule, observing)
+            answer::answer(frame, packet, found, policy, rule, observing)
         }
         _ => Reason::INTERNAL_ERROR,
     }

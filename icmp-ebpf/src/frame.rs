@@ -6,7 +6,7 @@ use crate::{
     error,
     maps::SCRATCH as SCRATCH_MAP,
     penalty::icmpgate_offence,
-    pipeline::{icmpgate_conclude, icmpgate_read},
+    pipeline::icmpgate_read,
 };
 use aya_ebpf::{
     bindings::xdp_md,
@@ -18,9 +18,9 @@ use icmp_common::{
     abi::{PolicyTable, Rule, hook, origin},
     cursor::Cursor,
     parse::{Candidate, Frame, Packet},
-    verdict::{Reason, Verdict},
+    verdict::Reason,
     wire::{
-        igmp,
+        ethernet, igmp,
         ipv6::{self, Chain, End},
         mld::{self, Records},
     },
@@ -42,17 +42,20 @@ const MAX_LENGTH: u32 = 0xffff;
 const MAX_BLOCKS: u32 = MAX_LENGTH.div_ceil(BLOCK);
 
 /// A frame as a hook has it.
-pub trait Buffer: Frame {
+pub trait Buffer: Frame + Sized {
     /// One of [`hook`].
     const HOOK: u8;
-    /// The octets of the whole frame.
-    fn octets(&self) -> u64;
+    /// The octets of the whole frame. `end` is where its IP packet ends by its own account, 0 where there
+    /// is none. Padding that lies in a buffer of its own isn't counted.
+    fn octets(&self, end: u32) -> u64;
+    /// The octets of the whole frame, whatever they are.
+    fn whole(&self) -> u64;
     /// One of [`origin`]; only where something is sent.
     fn origin(&self) -> u8;
     /// Reads a packet and finds its faults: see [`icmpgate_read`].
     fn read(&self, candidate: Candidate, packet: &mut Packet) -> u32;
-    /// What becomes of a packet of ours: see [`icmpgate_conclude`].
-    fn conclude(&self, packet: &Packet) -> Verdict;
+    /// The same frame, once [`Buffer::read`] may have moved it.
+    fn again(&self) -> Self;
     /// The faults of an error: see [`error::icmpgate_error`].
     fn judge(&self, packet: &Packet) -> u64;
     /// The faults of a redirect that this machine makes: see [`crate::redirect`].
@@ -66,6 +69,7 @@ pub trait Buffer: Frame {
 }
 
 /// The frame of one run of the program.
+#[derive(Clone, Copy)]
 pub struct XdpFrame<'a> {
     ctx: &'a XdpContext,
     data: usize,
@@ -89,8 +93,22 @@ impl<'a> XdpFrame<'a> {
 impl Buffer for XdpFrame<'_> {
     const HOOK: u8 = hook::INGRESS;
 
+    /// Without a call, which costs as much as all else that is done for traffic that isn't ours, where the
+    /// packet ends with the linear area, or does but for Ethernet's padding. What follows in fragments could
+    /// then only be padding, and no longer frame is taken for one that has none: buffers hold these.
     #[inline(always)]
-    fn octets(&self) -> u64 {
+    fn octets(&self, end: u32) -> u64 {
+        let linear = (self.data_end - self.data) as u64;
+        let end = u64::from(end);
+        let is_whole = end == linear && linear <= ethernet::USUAL.into();
+        if is_whole || end < linear && linear <= ethernet::SHORTEST.into() {
+            return linear;
+        }
+        self.whole()
+    }
+
+    #[inline(always)]
+    fn whole(&self) -> u64 {
         // SAFETY: the context is the program's own.
         unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) }
     }
@@ -106,8 +124,8 @@ impl Buffer for XdpFrame<'_> {
     }
 
     #[inline(always)]
-    fn conclude(&self, packet: &Packet) -> Verdict {
-        Verdict::from_raw(icmpgate_conclude(self.ctx.ctx, packet))
+    fn again(&self) -> Self {
+        *self
     }
 
     #[inline(always)]
@@ -141,11 +159,16 @@ impl Frame for XdpFrame<'_> {
 
     #[inline(always)]
     fn holds(&self, octets: u32) -> bool {
-        self.linear_holds(octets & 0xffff) && octets <= 0xffff || self.octets() >= u64::from(octets)
+        self.linear_holds(octets & 0xffff) && octets <= 0xffff || self.whole() >= u64::from(octets)
     }
 
     #[inline(always)]
     fn sum(&self, offset: u32, length: u32) -> Option<u64> {
+        // Opaque as in `icmpgate_sum`, which most messages are too short to be worth the call of.
+        let linear = black_box(self.data_end - self.data);
+        if length < 128 && offset <= MAX_OFFSET && (offset + length) as usize <= linear {
+            return self.sum_short(self.data + offset as usize, length);
+        }
         match icmpgate_sum(self.ctx.ctx, offset, length) {
             NO_SUM => None,
             sum => Some(sum),
@@ -184,16 +207,30 @@ impl XdpFrame<'_> {
             }
             sum = self.block::<BLOCK>(base + (i * BLOCK) as usize, sum)?;
         }
+        let place = |size: u32| base + (length & MAX_LINEAR & !(2 * size - 1)) as usize;
+        if length & 256 != 0 {
+            sum = self.block::<256>(place(256), sum)?;
+        }
+        let mut sum = u64::from(sum);
+        if length & 128 != 0 {
+            sum += self.words::<128>(place(128))?;
+        }
+        Some(sum + self.sum_short(base, length)?)
+    }
+
+    /// The last `length` % 128 of `length` octets from `base`.
+    #[inline(always)]
+    fn sum_short(&self, base: usize, length: u32) -> Option<u64> {
+        let mut sum = 0u64;
         macro_rules! blocks {
             ($($size:literal)+) => { $(
                 if length & $size != 0 {
                     let at = base + (length & MAX_LINEAR & !(2 * $size - 1)) as usize;
-                    sum = self.block::<$size>(at, sum)?;
+                    sum += self.words::<$size>(at)?;
                 }
             )+ };
         }
-        blocks!(256 128 64 32 16 8 4);
-        let mut sum = u64::from(sum);
+        blocks!(64 32 16 8 4);
         // SAFETY: data_end bounds the cursors, whatever the place.
         let tail = |at: usize| unsafe {
             Cursor::from_range((base + at) as *const u8, self.data_end as *const u8)
@@ -204,6 +241,20 @@ impl XdpFrame<'_> {
         if length & 1 != 0 {
             let [last] = tail((length & MAX_LINEAR & !1) as usize).take::<[u8; 1]>()?;
             sum += u64::from(u16::from_ne_bytes([last, 0]));
+        }
+        Some(sum)
+    }
+
+    /// A block's sum, word by word: of a short one that costs less than the call of the helper.
+    #[inline(always)]
+    fn words<const SIZE: usize>(&self, at: usize) -> Option<u64> {
+        if at + SIZE > self.data_end {
+            return None;
+        }
+        let mut sum = 0;
+        for i in 0..SIZE / 4 {
+            // SAFETY: at..at+SIZE lies within the linear area.
+            sum += u64::from(unsafe { ((at + i * 4) as *const u32).read_unaligned() });
         }
         Some(sum)
     }

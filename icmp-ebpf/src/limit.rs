@@ -28,7 +28,7 @@ use crate::{
 };
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use icmp_common::{
-    abi::{KeyedLimit, PolicyTable, Rule, TotalLimit, limit_flag, limit_key},
+    abi::{Bucket, KeyedLimit, PolicyTable, Rule, TotalLimit, limit_flag, limit_key},
     bucket::{UNITS_PER_S, has, octets_cost, randomised, spent},
     parse::Packet,
     verdict::Reason,
@@ -241,11 +241,30 @@ fn charge(total: &TotalLimit, draw: Draw, clock: &mut Clock, established: bool) 
     } else {
         cost
     };
-    if established && let Some(bucket) = BUCKETS.get_ptr_mut(index) {
+    let Some(bucket) = BUCKETS.get_ptr_mut(index) else { return true };
+    if established {
         // SAFETY: a field of an element of the map; a lost write is one of a time that is as good.
         unsafe { (&raw mut (*bucket).established).write_volatile(now) };
     }
-    icmpgate_charge_bucket(index, now, cost, depth, charged) != 0
+    // Once without a call, which costs as much as the charge.
+    charge_once(bucket, now, cost, depth, charged)
+        .unwrap_or_else(|| icmpgate_charge_bucket(index, now, cost, depth, charged) != 0)
+}
+
+/// Whether a bucket had `cost`, and was charged; `None` where another CPU came first.
+#[inline(always)]
+fn charge_once(bucket: *mut Bucket, now: u64, cost: u64, depth: u64, charged: u64) -> Option<bool> {
+    // SAFETY: a field of an element of the map.
+    let tat = unsafe { &raw mut (*bucket).tat };
+    // SAFETY: as above.
+    let was = unsafe { atomic::load(tat) };
+    let spent = spent(was, now, depth);
+    if !has(spent, cost, depth) {
+        return Some(false);
+    }
+    let new = now.wrapping_add(spent).wrapping_add(charged);
+    // SAFETY: as above.
+    unsafe { atomic::compare_exchange(tat, was, new) }.is_ok().then_some(true)
 }
 
 /// Charges a bucket that all CPUs share where it has `cost`: 1, or 0 where it hasn't, or where other
@@ -260,23 +279,12 @@ pub extern "C" fn icmpgate_charge_bucket(
     charged: u64,
 ) -> u32 {
     let Some(bucket) = BUCKETS.get_ptr_mut(index) else { return 1 };
-    // SAFETY: a field of an element of the map.
-    let tat = unsafe { &raw mut (*bucket).tat };
-    // SAFETY: as above.
-    let mut was = unsafe { atomic::load(tat) };
     for _ in 0..TRIES {
-        let spent = spent(was, now, depth);
-        if !has(spent, cost, depth) {
-            return 0;
-        }
-        let new = now.wrapping_add(spent).wrapping_add(charged);
-        // SAFETY: as above.
-        match unsafe { atomic::compare_exchange(tat, was, new) } {
-            Ok(_) => return 1,
-            Err(other) => was = other,
+        if let Some(charged) = charge_once(bucket, now, cost, depth, charged) {
+            return charged.into();
         }
     }
-    // SAFETY: as above.
+    // SAFETY: a field of an element of the map.
     unsafe { atomic::fetch_add_u64(&raw mut (*bucket).contended, 1) };
     0
 }

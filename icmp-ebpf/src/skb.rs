@@ -1,10 +1,7 @@
 //! A frame as the classifier has it: a socket buffer, of which the beginning lies in its linear area.
 
 use crate::{
-    answer::Asked,
-    error,
-    frame::Buffer,
-    pipeline::{icmpgate_skb_conclude, icmpgate_skb_read},
+    answer::Asked, error, frame::Buffer, pipeline::icmpgate_skb_read,
     redirect::icmpgate_skb_redirect,
 };
 use aya_ebpf::{bindings::__sk_buff, helpers::bpf_skb_pull_data, programs::TcContext};
@@ -13,7 +10,7 @@ use icmp_common::{
     abi::{PolicyTable, Rule, hook, origin},
     cursor::Cursor,
     parse::{Candidate, Frame, Packet},
-    verdict::{Reason, Verdict},
+    verdict::Reason,
     wire::{
         ipv4,
         ipv6::{self, Chain, End},
@@ -63,7 +60,12 @@ impl Buffer for SkbFrame<'_> {
     const HOOK: u8 = hook::EGRESS;
 
     #[inline(always)]
-    fn octets(&self) -> u64 {
+    fn octets(&self, _end: u32) -> u64 {
+        self.octets.into()
+    }
+
+    #[inline(always)]
+    fn whole(&self) -> u64 {
         self.octets.into()
     }
 
@@ -81,8 +83,8 @@ impl Buffer for SkbFrame<'_> {
     }
 
     #[inline(always)]
-    fn conclude(&self, packet: &Packet) -> Verdict {
-        Verdict::from_raw(icmpgate_skb_conclude(self.ctx.skb.skb, packet))
+    fn again(&self) -> Self {
+        Self::new(self.ctx)
     }
 
     #[inline(always)]

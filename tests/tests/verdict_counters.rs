@@ -110,6 +110,34 @@ fn a_counter_has_packets_and_the_octets_of_their_frames() {
     assert_eq!((counters.entries[0].count.packets, counters.entries[0].count.octets), (7, octets));
 }
 
+/// Whatever IP says of its length: less than the frame, as much, or more, in one buffer and in several.
+#[test]
+fn other_traffic_has_the_octets_of_its_frames() {
+    let mut gate = Gate::new(OPEN);
+    let (mut packets, mut octets) = (0, 0);
+    let udp = |n: usize| Ipv4::default().payload(17, vec![7; n]);
+    let udp6 = |n: usize| Ipv6::default().payload(17, vec![7; n]);
+    let mut frames: Vec<Vec<u8>> = vec![vec![0; 14], vec![0xff; 33]];
+    for n in [0, 1, 6, 25, 26, 27, 100, 1472, 4000, 8800] {
+        for (tags, pad) in [(0, 0), (0, 1), (1, 18), (2, 40), (3, 3)] {
+            frames.push(udp(n).frame().tags(tags).pad(pad).build());
+            frames.push(udp6(n).frame().tags(tags).pad(pad).build());
+        }
+        for off in [-20, -1, 1, 3000] {
+            frames.push(udp(n).total_length_off(off).into());
+            frames.push(udp6(n).payload_length_off(off).into());
+        }
+    }
+    for frame in frames {
+        gate.run(&frame);
+        packets += 1;
+        octets += frame.len() as u64;
+    }
+    let counted = gate.counters().entries;
+    let sum = counted.iter().fold((0, 0), |(p, o), e| (p + e.count.packets, o + e.count.octets));
+    assert_eq!(sum, (packets, octets));
+}
+
 /// As many classes and outcomes as a flood can come to, which are more than there are counters.
 #[test]
 fn when_counters_run_out_nothing_is_lost() {

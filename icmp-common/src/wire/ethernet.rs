@@ -19,6 +19,10 @@ pub const HEADER: u32 = 14;
 pub const TAG: u32 = 4;
 /// The longest header, tags included.
 pub const LONGEST: u32 = HEADER + MAX_TAGS * TAG;
+/// The shortest frame, without its check sequence (IEEE 802.3 3.2.8): what is shorter is padded to it.
+pub const SHORTEST: u32 = 60;
+/// The longest frame of an MTU of 1,500 octets, with two tags.
+pub const USUAL: u32 = 1500 + LONGEST;
 
 /// What the link-layer header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
