@@ -330,7 +330,7 @@ pub mod limit_flag {
     pub const OCTETS: u8 = 1;
     /// It reads time from the kernel's ticks.
     pub const TICKS: u8 = 2;
-    /// What a packet is charged is randomised: see [`crate::bucket::randomised`].
+    /// What a packet is charged is randomised: see [`crate::bucket::Draws`].
     pub const RANDOM: u8 = 4;
     /// It is a reserve: what is beyond it has a reason of its own.
     pub const RESERVE: u8 = 8;

@@ -13,6 +13,8 @@
 //! The functions are pure and total: time is passed in, no operand overflows (see the bounds of
 //! [`Limit::new`]), and nothing is divided at packet rate.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// Units of bucket time in a nanosecond.
 pub const UNITS_PER_NS: u64 = 1 << 8;
 /// Units of bucket time in a second: what rates are divided into.
@@ -63,18 +65,43 @@ pub const fn admit(tat: u64, now: u64, cost: u64, depth: u64) -> Option<u64> {
     if has(spent, cost, depth) { Some(now.wrapping_add(spent).wrapping_add(cost)) } else { None }
 }
 
-/// What a packet is charged in place of `cost` where strangers share a bucket: nothing, the cost or
-/// twice the cost, each as likely, by a random word.
+/// Random draws of one word: nothing, once or twice the cost of a packet, each as likely. It is what
+/// packets are charged where strangers share a bucket.
 ///
 /// A bucket that charges each packet exactly is an oracle: whoever empties it by packets of their
 /// own learns from the last ones how many others it let pass meanwhile (CVE-2020-25705). The mean
 /// is the cost, so over time the rate is kept; after `n` packets the level is uncertain by 0.8 times
 /// the square root of `n`. As Linux does it since commit b38e7819cae9.
-#[must_use]
-#[inline(always)]
-pub const fn randomised(cost: u64, random: u32) -> u64 {
-    // The upper half of the product is uniform over 0, 1, 2 (but for one part in 2^32).
-    cost.wrapping_mul((random as u64 * 3) >> 32)
+///
+/// A word has several draws, the digits to base 3 of the fraction that it is: to ask for one costs as
+/// much as the rest of a limit.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Draws {
+    /// What is left of the word.
+    word: u32,
+    /// How many draws are left of it.
+    left: u32,
+}
+
+/// How many draws a word has: of the 32 bits they take 12.7, so that the last is even to one part in
+/// 500,000.
+pub const DRAWS: u32 = 8;
+
+impl Draws {
+    /// The next draw, 0, 1 or 2; `fresh` is a random word, asked for where there is none left.
+    #[must_use]
+    #[inline(always)]
+    pub fn next(&mut self, fresh: impl FnOnce() -> u32) -> u64 {
+        if self.left == 0 {
+            *self = Self { word: fresh(), left: DRAWS };
+        }
+        let product = u64::from(self.word) * 3;
+        *self = Self { word: product as u32, left: self.left - 1 };
+        product >> 32
+    }
 }
 
 /// What a limit counts.
@@ -260,19 +287,43 @@ mod tests {
         assert!(admit(tat, later, limit.cost, limit.depth).is_some());
     }
 
+    /// Of words spread evenly over all there are, each sequence of draws comes as often as any other,
+    /// whatever came before.
     #[test]
-    fn randomised_charges_are_the_cost_in_the_mean_and_never_predictable() {
-        assert_eq!(randomised(100, 0), 0);
-        assert_eq!(randomised(100, u32::MAX / 2), 100);
-        assert_eq!(randomised(100, u32::MAX), 200);
-        let mut x = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut counts = [0u64; 3];
-        for _ in 0..300_000 {
-            x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            counts[randomised(1, (x >> 32) as u32) as usize] += 1;
+    fn every_sequence_of_draws_is_as_likely() {
+        let sequences = 3usize.pow(DRAWS);
+        let mut counts = vec![0u32; sequences];
+        let words = 1u32 << 24;
+        for n in 0..words {
+            let mut draws = Draws::default();
+            let mut fresh = 0;
+            let mut sequence = 0;
+            for _ in 0..DRAWS {
+                let draw = draws.next(|| {
+                    fresh += 1;
+                    n << 8 | 0x80
+                });
+                sequence = sequence * 3 + draw as usize;
+            }
+            assert_eq!(fresh, 1);
+            counts[sequence] += 1;
         }
-        for count in counts {
-            assert!(count.abs_diff(100_000) < 1_000, "{counts:?}");
+        let each = words / sequences as u32;
+        let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+        assert!(*least >= each && *most <= each + 1, "{least} to {most} of {each}");
+    }
+
+    #[test]
+    fn a_word_is_asked_for_when_the_last_has_no_draws_left() {
+        let mut draws = Draws::default();
+        let mut asked = 0;
+        for n in 0..3 * DRAWS {
+            let draw = draws.next(|| {
+                asked += 1;
+                u32::MAX
+            });
+            assert_eq!(draw, 2);
+            assert_eq!(asked, n / DRAWS + 1);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::{
     limit::TRIES,
     maps::{CELL_STATS, CELLS},
 };
+use core::hint::black_box;
 use icmp_common::{
     abi::{KeyedLimit, PolicyTable},
     cells::{Cell, CellSet, ESTABLISHED, Place, WAYS, find, may_establish, tag},
@@ -45,6 +46,9 @@ pub fn charge(
     plenty: bool,
 ) -> Charged {
     let tag = tag([policy.secret, limit.secret], key);
+    if let Some(charged) = charge_known(policy, tag, now, cost, limit.depth, strangers, plenty) {
+        return charged;
+    }
     let mut how = u64::from(policy.cell_mask);
     if strangers {
         how |= STRANGERS;
@@ -58,6 +62,36 @@ pub fn charge(
         2 => Charged::No,
         _ => Charged::NoCell,
     }
+}
+
+/// Charges the bucket of a key that has a cell, where that stays what it is and no other CPU comes first:
+/// what nearly all packets find, spared a call that costs as much.
+#[inline(always)]
+fn charge_known(
+    policy: &PolicyTable,
+    tag: u64,
+    now: u64,
+    cost: u64,
+    depth: u64,
+    strangers: bool,
+    plenty: bool,
+) -> Option<Charged> {
+    let set = CELLS.get_ptr_mut(tag as u32 & policy.cell_mask)?;
+    let cell = |way: usize| {
+        // SAFETY: masked to the cells of a set.
+        unsafe { (&raw mut (*set).cells).cast::<Cell>().add(way & (WAYS - 1)) }
+    };
+    // Opaque: what follows is then looked at once, and not for each way.
+    let way = black_box((0..WAYS).find(|way| load(cell(*way)).tag == tag)?);
+    let was = load(cell(way));
+    let is_established = was.is_established();
+    if !is_established && (plenty || !strangers) {
+        return None;
+    }
+    let Some(next) = was.charge(now, cost, depth, false) else { return Some(Charged::No) };
+    // SAFETY: a field of an element of the map.
+    unsafe { atomic::compare_exchange(&raw mut (*cell(way)).tat, was.tat, next) }.ok()?;
+    Some(if is_established { Charged::YesEstablished } else { Charged::Yes })
 }
 
 /// Looks a key up and charges its bucket; the result is a [`Charged`]. A global function, which the

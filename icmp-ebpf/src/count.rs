@@ -7,19 +7,22 @@
 
 use crate::{
     atomic,
+    decide::Decision,
     frame::Buffer,
     maps::{COUNTER_ROWS, COUNTERS as COUNTERS_MAP, COUNTERS_USED, TRACE, TRACING},
 };
 use core::hint::black_box;
 use icmp_common::{
     abi::{CLASSES, COUNTER_OVERFLOW, COUNTERS, Trace},
+    parse::Packet,
     verdict::{OUTCOMES, Outcome},
 };
 
-/// Counts a packet, and tells the trace of it where there is one.
+/// Counts a packet, and tells the trace of it where traces are asked for. What the trace says lies in
+/// memory until then: nobody else pays for it.
 #[inline(always)]
-pub fn finish<F: Buffer>(octets: u64, outcome: Outcome, trace: Trace) {
-    let number = number(row::<F>(trace.class), outcome);
+pub fn finish<F: Buffer>(octets: u64, decision: Decision, packet: Option<&Packet>) {
+    let number = number(row::<F>(decision.class), decision.outcome);
     if let Some(counter) = COUNTERS_MAP.get_ptr_mut(number) {
         // SAFETY: this CPU's own element. Both hooks run with softirqs off, so neither runs within
         // the other.
@@ -29,7 +32,7 @@ pub fn finish<F: Buffer>(octets: u64, outcome: Outcome, trace: Trace) {
         }
     }
     if TRACING.load() != 0 {
-        let [what, why] = Trace { outcome: outcome.0, ..trace }.pack();
+        let [what, why] = decision.trace(packet).pack();
         icmpgate_trace(what, why);
     }
 }

@@ -16,51 +16,84 @@ use icmp_common::{
     verdict::{Mode, Outcome, Reason, Verdict, enforceable},
 };
 
+/// What becomes of a packet, and why.
+#[derive(Clone, Copy)]
+pub struct Decision {
+    /// Its verdict and reason.
+    pub outcome: Outcome,
+    /// The number of its rule, or [`RULE_NONE`].
+    pub rule: u16,
+    /// What it is counted as.
+    pub class: u16,
+    /// Every fault found.
+    pub faults: u32,
+}
+
+impl Decision {
+    /// What it says of the packet. Of one that isn't ours nothing is known.
+    #[inline(always)]
+    pub fn trace(self, packet: Option<&Packet>) -> Trace {
+        let Self { outcome, rule, class, faults } = self;
+        let decided = Trace { outcome: outcome.0, rule, class, faults, ..Trace::default() };
+        let Some(packet) = packet else { return decided };
+        Trace {
+            family: packet.family,
+            has_type: u8::from(packet.has_type),
+            ty: packet.ty,
+            code: packet.code,
+            checksum: packet.checksum,
+            fragment: packet.fragment,
+            ..decided
+        }
+    }
+}
+
 /// Decides on a parsed and validated packet.
 #[inline(always)]
-pub fn decide<F: Buffer>(
-    frame: &F,
-    packet: &Packet,
-    found: Faults,
-    octets: u64,
-) -> (Outcome, Trace) {
-    let mut trace = Trace {
-        family: packet.family,
-        has_type: u8::from(packet.has_type),
-        ty: packet.ty,
-        code: packet.code,
-        checksum: packet.checksum,
-        fragment: packet.fragment,
-        outcome: 0,
-        pad: 0,
+pub fn decide<F: Buffer>(frame: &F, packet: &Packet, found: Faults, octets: u64) -> Decision {
+    let mut decision = Decision {
+        outcome: INTERNAL_ERROR,
         rule: RULE_NONE,
         class: abi::class_headerless(packet.family),
         faults: found.held,
     };
+    let outcome = outcome(frame, packet, found, octets, &mut decision);
+    Decision { outcome, ..decision }
+}
+
+/// The outcome; beside it, what is found on the way to it.
+#[inline(always)]
+fn outcome<F: Buffer>(
+    frame: &F,
+    packet: &Packet,
+    found: Faults,
+    octets: u64,
+    decision: &mut Decision,
+) -> Outcome {
     // The key is opaque, and so on the stack. As a plain constant it lies in .rodata, where the compiler
     // merges it with any constant of the loader's whose initial value is 0: the lookup then asks
     // for whatever the loader put there.
     let Some(policy) = POLICY.get_value(0, &black_box(u32::from(F::HOOK))) else {
-        return (INTERNAL_ERROR, trace);
+        return INTERNAL_ERROR;
     };
     let observing = policy.flags & policy_flag::OBSERVE != 0;
 
-    let Some(entry) = rule::class(policy, packet) else { return (INTERNAL_ERROR, trace) };
-    trace.class = entry.class;
+    let Some(entry) = rule::class(policy, packet) else { return INTERNAL_ERROR };
+    decision.class = entry.class;
 
     let mut faults = found.held & !policy.checks_off;
     if faults != 0 {
         let enforced =
             if observing { 0 } else { faults & enforceable(F::HOOK) & !policy.checks_observe };
         if enforced != 0 {
-            return (Outcome::new(Reason::first(enforced), Mode::Enforce), trace);
+            return Outcome::new(Reason::first(enforced), Mode::Enforce);
         }
     }
 
     // A packet that couldn't be read as far as its type, for a fault that isn't enforced: there is
     // nothing for a rule to match, and the fault is what there is to tell.
     if !packet.has_type && packet.fragment != fragment::LATER {
-        return (Outcome::new(Reason::first(found.held), Mode::Observe), trace);
+        return Outcome::new(Reason::first(found.held), Mode::Observe);
     }
 
     let place = || match F::HOOK {
@@ -68,9 +101,9 @@ pub fn decide<F: Buffer>(
         _ => local::destination(packet.family, packet.destination),
     };
     let Some(number) = rule::number(policy, packet, entry, F::HOOK, place) else {
-        return (INTERNAL_ERROR, trace);
+        return INTERNAL_ERROR;
     };
-    trace.rule = number;
+    decision.rule = number;
     // A mask and not a comparison: on 6.1 the verifier forgets the comparison when the number is
     // copied. The loader writes no number beyond the rules.
     let rule = &policy.rules[usize::from(number) & (abi::RULES - 1)];
@@ -79,11 +112,11 @@ pub fn decide<F: Buffer>(
     // What this rule asks for in transit is its own doing, which it may only observe.
     let asked = found.in_transit & rule.checks;
     if asked != 0 {
-        trace.faults |= asked;
+        decision.faults |= asked;
         faults |= asked & !policy.checks_off;
         let enforced = if observing { 0 } else { faults & asked & !policy.checks_observe };
         if enforced != 0 {
-            return (Outcome::new(Reason::first(enforced), Mode::Enforce), trace);
+            return Outcome::new(Reason::first(enforced), Mode::Enforce);
         }
     }
 
@@ -92,9 +125,9 @@ pub fn decide<F: Buffer>(
     // A fault that is only observed doesn't exempt the packet from its rule, but where the rule
     // lets it pass, the fault is what there is to tell.
     if faults != 0 && matches!(outcome.verdict(), Verdict::Pass) {
-        return (Outcome::new(Reason::first(faults), Mode::Observe), trace);
+        return Outcome::new(Reason::first(faults), Mode::Observe);
     }
-    (outcome, trace)
+    outcome
 }
 
 #[inline(always)]

@@ -22,14 +22,14 @@ use crate::{
     clock::Clock,
     frame::Buffer,
     key, local,
-    maps::{BUCKETS, LIMIT_COUNTERS},
+    maps::{BUCKETS, DRAWS, LIMIT_COUNTERS},
     penalty,
     share::{self, Draw},
 };
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use icmp_common::{
     abi::{Bucket, KeyedLimit, PolicyTable, Rule, TotalLimit, limit_flag, limit_key},
-    bucket::{UNITS_PER_S, has, octets_cost, randomised, spent},
+    bucket::{UNITS_PER_S, has, octets_cost, spent},
     parse::Packet,
     verdict::Reason,
 };
@@ -58,6 +58,12 @@ pub fn admit<F: Buffer>(
         if penalised || packet.source.is_unspecified() { key::hardware(frame) } else { 0 };
     if penalised && penalty::icmpgate_is_boxed(rule, packet, hardware) != 0 {
         return Reason::PENALTY_BOX;
+    }
+    // A total that stands alone is charged here: the call costs as much as all that it is spared.
+    if rule.keyed[0].cost == 0 && rule.totals[1].cost == 0 {
+        let subject = Subject { policy, packet, octets, hardware };
+        let charged = charge_total(&subject, &rule.totals[0], &mut Clock::new(), false);
+        return charged.map_or_else(|refused| refused.reason, |()| Reason::WITHIN_LIMIT);
     }
     let found = icmpgate_limits(rule, policy, packet, octets, hardware);
     if penalised && found & BY_SOURCE != 0 {
@@ -92,8 +98,12 @@ pub extern "C" fn icmpgate_limits(
     else {
         return Reason::INTERNAL_ERROR.0.into();
     };
-    let (reason, by_source) = ask(rule, &Subject { policy, packet, octets, hardware });
-    u32::from(reason.0) | if by_source { BY_SOURCE } else { 0 }
+    match ask(rule, &Subject { policy, packet, octets, hardware }) {
+        Ok(()) => Reason::WITHIN_LIMIT.0.into(),
+        Err(Refused { reason, by_source }) => {
+            u32::from(reason.0) | if by_source { BY_SOURCE } else { 0 }
+        }
+    }
 }
 
 /// What limits look at.
@@ -113,58 +123,103 @@ struct Room {
     plenty: bool,
 }
 
-/// The reason, and whether it is that of a limit by source.
-#[inline(always)]
-fn ask(rule: &Rule, subject: &Subject<'_>) -> (Reason, bool) {
-    let mut clock = Clock::new();
-    let mut room = Room { strangers: true, plenty: true };
-    for total in &rule.totals {
-        if total.cost == 0 {
-            break;
-        }
-        let Some(draw) = draw(subject, total) else { continue };
-        let Some(left) = peek(total, draw, &mut clock) else {
-            return (refuse(total.limit, total.flags), false);
-        };
-        room.strangers &= left.strangers;
-        room.plenty &= left.plenty;
-    }
-    let mut established = false;
-    for keyed in &rule.keyed {
-        if keyed.cost == 0 {
-            break;
-        }
-        if keyed.flags & limit_flag::EXCEPT_GATEWAY != 0 && local::is_gateway(subject.packet.source)
-        {
-            continue;
-        }
-        match charge_key(subject, keyed, &mut clock, room) {
-            Charged::Yes => {}
-            Charged::YesEstablished => established = true,
-            _ => {
-                let by_source = keyed.key == limit_key::SOURCE;
-                return (refuse(keyed.limit, keyed.flags), by_source);
+/// Why a limit refuses a packet.
+struct Refused {
+    reason: Reason,
+    /// It is a limit by source.
+    by_source: bool,
+}
+
+/// Does one thing for each limit of a kind. Not a loop: where one ends in a call, Linux 6.1 takes it for an
+/// endless one (`back-edge from insn`).
+macro_rules! each {
+    ($limits:expr, |$limit:ident| $thing:expr) => {
+        let [first, second] = &$limits;
+        if first.cost != 0 {
+            let $limit = first;
+            $thing?;
+            if second.cost != 0 {
+                let $limit = second;
+                $thing?;
             }
         }
-        count(keyed.limit, 1, 0);
-    }
-    for total in &rule.totals {
-        if total.cost == 0 {
-            break;
-        }
-        let Some(draw) = draw(subject, total) else { continue };
-        if !charge(total, draw, &mut clock, established) {
-            return (refuse(total.limit, total.flags), false);
-        }
-        count(total.limit, 1, 0);
-    }
-    (Reason::WITHIN_LIMIT, false)
+    };
 }
 
 #[inline(always)]
-fn refuse(limit: u32, flags: u8) -> Reason {
+fn ask(rule: &Rule, subject: &Subject<'_>) -> Result<(), Refused> {
+    let mut clock = Clock::new();
+    let mut room = Room { strangers: true, plenty: true };
+    let mut established = false;
+    each!(rule.totals, |total| ask_total(subject, total, &mut clock, &mut room));
+    each!(rule.keyed, |keyed| charge_keyed(subject, keyed, &mut clock, room, &mut established));
+    each!(rule.totals, |total| charge_total(subject, total, &mut clock, established));
+    Ok(())
+}
+
+/// Step 1: peeks at a total.
+#[inline(always)]
+fn ask_total(
+    subject: &Subject<'_>,
+    total: &TotalLimit,
+    clock: &mut Clock,
+    room: &mut Room,
+) -> Result<(), Refused> {
+    let Some(draw) = draw(subject, total) else { return Ok(()) };
+    let Some(left) = peek(total, draw, clock) else {
+        return Err(refuse(total.limit, total.flags, false));
+    };
+    room.strangers &= left.strangers;
+    room.plenty &= left.plenty;
+    Ok(())
+}
+
+/// Step 2: charges a limit by key.
+#[inline(always)]
+fn charge_keyed(
+    subject: &Subject<'_>,
+    keyed: &KeyedLimit,
+    clock: &mut Clock,
+    room: Room,
+    established: &mut bool,
+) -> Result<(), Refused> {
+    if keyed.flags & limit_flag::EXCEPT_GATEWAY != 0 && local::is_gateway(subject.packet.source) {
+        return Ok(());
+    }
+    match charge_key(subject, keyed, clock, room) {
+        Charged::Yes => {}
+        Charged::YesEstablished => *established = true,
+        _ => {
+            let by_source = keyed.key == limit_key::SOURCE;
+            return Err(refuse(keyed.limit, keyed.flags, by_source));
+        }
+    }
+    count(keyed.limit, 1, 0);
+    Ok(())
+}
+
+/// Step 3: charges a total.
+#[inline(always)]
+fn charge_total(
+    subject: &Subject<'_>,
+    total: &TotalLimit,
+    clock: &mut Clock,
+    established: bool,
+) -> Result<(), Refused> {
+    let Some(draw) = draw(subject, total) else { return Ok(()) };
+    if !charge(total, draw, clock, established) {
+        return Err(refuse(total.limit, total.flags, false));
+    }
+    count(total.limit, 1, 0);
+    Ok(())
+}
+
+#[inline(always)]
+fn refuse(limit: u32, flags: u8, by_source: bool) -> Refused {
     count(limit, 0, 1);
-    if flags & limit_flag::RESERVE != 0 { Reason::RESERVE_EXCEEDED } else { Reason::OVER_LIMIT }
+    let is_reserve = flags & limit_flag::RESERVE != 0;
+    let reason = if is_reserve { Reason::RESERVE_EXCEEDED } else { Reason::OVER_LIMIT };
+    Refused { reason, by_source }
 }
 
 #[inline(always)]
@@ -194,7 +249,7 @@ fn draw(subject: &Subject<'_>, total: &TotalLimit) -> Option<Draw> {
     Some(Draw { bucket: total.limit, cost, depth: total.depth })
 }
 
-/// Step 1: what a total has left; `None` where not even one packet more.
+/// What a total has left; `None` where not even one packet more.
 #[inline(always)]
 fn peek(total: &TotalLimit, draw: Draw, clock: &mut Clock) -> Option<Room> {
     let Draw { bucket, cost, depth } = draw;
@@ -214,7 +269,7 @@ fn peek(total: &TotalLimit, draw: Draw, clock: &mut Clock) -> Option<Room> {
     Some(Room { strangers: has(spent, cost, depth - theirs), plenty: has(spent, cost, depth / 2) })
 }
 
-/// Step 2: charges the bucket of a packet's key; where that has none, the limit's own, which all
+/// Charges the bucket of a packet's key; where that has none, the limit's own, which all
 /// such keys share.
 #[inline(always)]
 fn charge_key(subject: &Subject<'_>, keyed: &KeyedLimit, clock: &mut Clock, room: Room) -> Charged {
@@ -230,17 +285,13 @@ fn charge_key(subject: &Subject<'_>, keyed: &KeyedLimit, clock: &mut Clock, room
     charged
 }
 
-/// Step 3: charges a total. It may have been spent since it was peeked at.
+/// Charges a total. It may have been spent since it was peeked at.
 #[inline(always)]
 fn charge(total: &TotalLimit, draw: Draw, clock: &mut Clock, established: bool) -> bool {
     let Draw { bucket: index, cost, depth } = draw;
     let now = clock.now(total.flags);
-    let charged = if total.flags & limit_flag::RANDOM != 0 {
-        // SAFETY: a helper without arguments.
-        randomised(cost, unsafe { bpf_get_prandom_u32() })
-    } else {
-        cost
-    };
+    let charged =
+        if total.flags & limit_flag::RANDOM != 0 { cost.wrapping_mul(random()) } else { cost };
     let Some(bucket) = BUCKETS.get_ptr_mut(index) else { return true };
     if established {
         // SAFETY: a field of an element of the map; a lost write is one of a time that is as good.
@@ -249,6 +300,16 @@ fn charge(total: &TotalLimit, draw: Draw, clock: &mut Clock, established: bool) 
     // Once without a call, which costs as much as the charge.
     charge_once(bucket, now, cost, depth, charged)
         .unwrap_or_else(|| icmpgate_charge_bucket(index, now, cost, depth, charged) != 0)
+}
+
+/// How often a packet is charged where charges are randomised: see `Draws`.
+#[inline(always)]
+fn random() -> u64 {
+    // SAFETY: this CPU's own element. Both hooks run with softirqs off, so neither runs within the
+    // other.
+    let Some(draws) = DRAWS.get_ptr_mut(0).map(|draws| unsafe { &mut *draws }) else { return 1 };
+    // SAFETY: a helper without arguments.
+    draws.next(|| unsafe { bpf_get_prandom_u32() })
 }
 
 /// Whether a bucket had `cost`, and was charged; `None` where another CPU came first.

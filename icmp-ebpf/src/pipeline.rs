@@ -13,7 +13,9 @@
 //! So does what stands between them, for what is sent: the routes of a redirect.
 
 use crate::{
-    count, decide, error,
+    count,
+    decide::{Decision, decide},
+    error,
     frame::{Buffer, XdpFrame},
     icmpgate_internal_error,
     maps::PACKET,
@@ -26,7 +28,7 @@ use aya_ebpf::{
 };
 use core::hint::black_box;
 use icmp_common::{
-    abi::{CLASS_NOT_OURS, RULE_NONE, Trace},
+    abi::{CLASS_NOT_OURS, RULE_NONE},
     parse::{self, Candidate, Other, Packet, find},
     validate::{note_error, validate},
     verdict::{Mode, Outcome, Reason, Verdict},
@@ -52,9 +54,9 @@ pub fn gate<F: Buffer>(frame: &F) -> Verdict {
         },
         Err(other) => other,
     };
-    let trace = Trace { class: CLASS_NOT_OURS, rule: RULE_NONE, ..Trace::default() };
     let outcome = Outcome::new(other.reason, Mode::Enforce);
-    count::finish::<F>(frame.octets(other.end), outcome, trace);
+    let decision = Decision { outcome, rule: RULE_NONE, class: CLASS_NOT_OURS, faults: 0 };
+    count::finish::<F>(frame.octets(other.end), decision, None);
     outcome.verdict()
 }
 
@@ -121,10 +123,10 @@ fn read<F: Buffer>(frame: &F, is_v6: u32, start: u32, packet: &mut Packet) -> u3
 fn conclude<F: Buffer>(frame: &F, packet: &Packet) -> Verdict {
     let octets = frame.octets(packet.offset.wrapping_add(packet.length));
     let faults = error::judge(frame, packet);
-    let (outcome, trace) = decide::decide(frame, packet, faults, octets);
-    if outcome.reason() == Reason::INTERNAL_ERROR {
+    let decision = decide(frame, packet, faults, octets);
+    if decision.outcome.reason() == Reason::INTERNAL_ERROR {
         icmpgate_internal_error();
     }
-    count::finish::<F>(octets, outcome, trace);
-    outcome.verdict()
+    count::finish::<F>(octets, decision, Some(packet));
+    decision.outcome.verdict()
 }
