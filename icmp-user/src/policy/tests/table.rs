@@ -248,7 +248,7 @@ fn the_table_of_keys_has_the_size_that_is_asked_for_or_the_policy_does_not_fit()
     let policy = from_str("f", "profile = \"host\"\n[limits]\nkeys = 4096").unwrap();
     let context = CompileContext { cell_sets: Some(CELL_SETS), ..CompileContext::EMPTY };
     let error = policy.compile(&context).unwrap_err();
-    assert_eq!(error, CompileError::Keys { wanted: 4096, found: 262_144 });
+    assert_eq!(error, CompileError::Keys { wanted: 4096, found: 65_536 });
     // A policy that says nothing takes what there is.
     let context = CompileContext { cell_sets: Some(1024), ..CompileContext::EMPTY };
     assert_eq!(
