@@ -28,6 +28,18 @@ pub enum Charged {
     NoCell,
 }
 
+impl Charged {
+    /// Of a key that has a cell.
+    #[inline(always)]
+    const fn known(admitted: bool, is_established: bool) -> Self {
+        match (admitted, is_established) {
+            (false, _) => Self::No,
+            (true, false) => Self::Yes,
+            (true, true) => Self::YesEstablished,
+        }
+    }
+}
+
 /// [`icmpgate_charge_cell`]'s `how`, above the mask of sets: totals have room for strangers.
 const STRANGERS: u64 = 1 << 32;
 /// Likewise: totals have plenty.
@@ -77,21 +89,14 @@ fn charge_known(
     plenty: bool,
 ) -> Option<Charged> {
     let set = CELLS.get_ptr_mut(tag as u32 & policy.cell_mask)?;
-    let cell = |way: usize| {
-        // SAFETY: masked to the cells of a set.
-        unsafe { (&raw mut (*set).cells).cast::<Cell>().add(way & (WAYS - 1)) }
-    };
     // Opaque: what follows is then looked at once, and not for each way.
-    let way = black_box((0..WAYS).find(|way| load(cell(*way)).tag == tag)?);
-    let was = load(cell(way));
-    let is_established = was.is_established();
+    let way = black_box((0..WAYS).find(|way| load(cell(set, *way)).tag == tag)?);
+    let at = cell(set, way);
+    let is_established = load(at).is_established();
     if !is_established && (plenty || !strangers) {
         return None;
     }
-    let Some(next) = was.charge(now, cost, depth, false) else { return Some(Charged::No) };
-    // SAFETY: a field of an element of the map.
-    unsafe { atomic::compare_exchange(&raw mut (*cell(way)).tat, was.tat, next) }.ok()?;
-    Some(if is_established { Charged::YesEstablished } else { Charged::Yes })
+    Some(Charged::known(charge_once(at, now, cost, depth, false)?, is_established))
 }
 
 /// Looks a key up and charges its bucket; the result is a [`Charged`]. A global function, which the
@@ -107,11 +112,7 @@ pub extern "C" fn icmpgate_charge_cell(tag: u64, how: u64, now: u64, cost: u64, 
 fn charge_cell(tag: u64, how: u64, now: u64, cost: u64, depth: u64) -> Charged {
     let (strangers, plenty) = (how & STRANGERS != 0, how & PLENTY != 0);
     let Some(set) = CELLS.get_ptr_mut(tag as u32 & how as u32) else { return Charged::NoCell };
-    let cell = |way: usize| {
-        // SAFETY: masked to the cells of a set.
-        unsafe { (&raw mut (*set).cells).cast::<Cell>().add(way & (WAYS - 1)) }
-    };
-    let load = |way: usize| load(cell(way));
+    let load = |way: usize| load(cell(set, way));
     // Once more where another CPU took the cell first.
     for _ in 0..2 {
         match find(tag, now, load) {
@@ -121,17 +122,16 @@ fn charge_cell(tag: u64, how: u64, now: u64, cost: u64, depth: u64) -> Charged {
                     return Charged::No;
                 }
                 let become_one = plenty && !is && may_establish(now, load);
-                return match swap(cell(way), now, cost, depth, become_one) {
-                    false => Charged::No,
-                    true if is => Charged::YesEstablished,
-                    true => Charged::Yes,
-                };
+                let at = cell(set, way);
+                let charge = |_| charge_once(at, now, cost, depth, become_one);
+                let admitted = (0..TRIES).find_map(charge).unwrap_or(false);
+                return Charged::known(admitted, is);
             }
             // A stranger for whom there is no room makes no cell. Nor does a packet that is beyond
             // the limit by itself, larger than a burst in octets.
             _ if !strangers || cost > depth => return Charged::No,
             Place::Take(way) => {
-                let (at, was) = (cell(way), load(way));
+                let (at, was) = (cell(set, way), load(way));
                 // SAFETY: fields of an element of the map.
                 let (tag_at, tat_at) = unsafe { (&raw mut (*at).tag, &raw mut (*at).tat) };
                 // SAFETY: as above.
@@ -150,6 +150,12 @@ fn charge_cell(tag: u64, how: u64, now: u64, cost: u64, depth: u64) -> Charged {
 }
 
 #[inline(always)]
+fn cell(set: *mut CellSet, way: usize) -> *mut Cell {
+    // SAFETY: masked to the cells of a set.
+    unsafe { (&raw mut (*set).cells).cast::<Cell>().add(way & (WAYS - 1)) }
+}
+
+#[inline(always)]
 fn load(cell: *mut Cell) -> Cell {
     // SAFETY: a cell of an element of the map, its words read one by one.
     unsafe {
@@ -160,20 +166,14 @@ fn load(cell: *mut Cell) -> Cell {
     }
 }
 
+/// Charges a cell; `None` where another CPU came first.
 #[inline(always)]
-fn swap(at: *mut Cell, now: u64, cost: u64, depth: u64, establish: bool) -> bool {
+fn charge_once(at: *mut Cell, now: u64, cost: u64, depth: u64, establish: bool) -> Option<bool> {
+    let was = load(at);
+    let Some(next) = was.charge(now, cost, depth, establish) else { return Some(false) };
     // SAFETY: a field of an element of the map.
-    let tat = unsafe { &raw mut (*at).tat };
-    let mut was = load(at);
-    for _ in 0..TRIES {
-        let Some(next) = was.charge(now, cost, depth, establish) else { return false };
-        // SAFETY: as above.
-        match unsafe { atomic::compare_exchange(tat, was.tat, next) } {
-            Ok(_) => return true,
-            Err(other) => was.tat = other,
-        }
-    }
-    false
+    let done = unsafe { atomic::compare_exchange(&raw mut (*at).tat, was.tat, next) };
+    done.is_ok().then_some(true)
 }
 
 #[inline(always)]

@@ -31,11 +31,15 @@ use icmp_common::{
 const BLOCK: u32 = 512;
 /// A block, and a word of zeros behind its end.
 pub const SCRATCH: usize = BLOCK as usize + 8;
-/// The longest message that is summed in place, and the furthest that it may begin: the verifier
-/// takes packet offsets below 2^16, blocks included. Longer ones go through the copy.
-const MAX_LINEAR: u32 = 0x3fff;
-/// The furthest that a message may begin.
+/// The longest message that is summed in place: no driver's linear area holds more than a page of 4 KiB,
+/// and each block of the longest is one that the verifier looks at. Longer ones go through the copy.
+const MAX_LINEAR: u32 = 0xfff;
+/// The furthest that a message may begin: the verifier takes packet offsets below 2^16, blocks included.
 const MAX_OFFSET: u32 = 0x7fff;
+/// Octets of a block of such a message; shorter ones aren't worth a call.
+const LINE: u32 = 128;
+/// The sums of every fourth word, which don't wait for each other.
+type Sums = [u64; 4];
 /// The longest message is an IP packet's.
 const MAX_LENGTH: u32 = 0xffff;
 /// Blocks in the longest message.
@@ -166,8 +170,8 @@ impl Frame for XdpFrame<'_> {
     fn sum(&self, offset: u32, length: u32) -> Option<u64> {
         // Opaque as in `icmpgate_sum`, which most messages are too short to be worth the call of.
         let linear = black_box(self.data_end - self.data);
-        if length < 128 && offset <= MAX_OFFSET && (offset + length) as usize <= linear {
-            return self.sum_short(self.data + offset as usize, length);
+        if length < LINE && offset <= MAX_OFFSET && (offset + length) as usize <= linear {
+            return self.sum_short(self.data + offset as usize, length, Sums::default());
         }
         match icmpgate_sum(self.ctx.ctx, offset, length) {
             NO_SUM => None,
@@ -193,44 +197,35 @@ impl Frame for XdpFrame<'_> {
 }
 
 impl XdpFrame<'_> {
-    /// By block sizes that are constants: a varying length proves no packet range to the helper.
-    /// Each block's place follows from the length alone, not from the blocks before it, so the
-    /// verifier's states meet again after each.
+    /// By block sizes that are constants: a varying length proves no packet range.
     #[inline(always)]
     fn sum_linear(&self, offset: u32, length: u32) -> Option<u64> {
         let base = self.data + offset as usize;
-        let mut sum = 0u32;
-        let blocks = length / BLOCK;
-        for i in 0..MAX_LINEAR.div_ceil(BLOCK) {
-            if i >= blocks {
+        let mut sums = Sums::default();
+        let lines = length / LINE;
+        for i in 0..MAX_LINEAR / LINE {
+            if i >= lines {
                 break;
             }
-            sum = self.block::<BLOCK>(base + (i * BLOCK) as usize, sum)?;
+            self.add::<{ LINE as usize }>(base + (i * LINE) as usize, &mut sums)?;
         }
-        let place = |size: u32| base + (length & MAX_LINEAR & !(2 * size - 1)) as usize;
-        if length & 256 != 0 {
-            sum = self.block::<256>(place(256), sum)?;
-        }
-        let mut sum = u64::from(sum);
-        if length & 128 != 0 {
-            sum += self.words::<128>(place(128))?;
-        }
-        Some(sum + self.sum_short(base, length)?)
+        self.sum_short(base, length, sums)
     }
 
-    /// The last `length` % 128 of `length` octets from `base`.
+    /// Adds the last `length` % [`LINE`] of `length` octets from `base`. Each block's place follows from the
+    /// length alone, not from the blocks before it, so the verifier's states meet again after each.
     #[inline(always)]
-    fn sum_short(&self, base: usize, length: u32) -> Option<u64> {
-        let mut sum = 0u64;
+    fn sum_short(&self, base: usize, length: u32, mut sums: Sums) -> Option<u64> {
         macro_rules! blocks {
             ($($size:literal)+) => { $(
                 if length & $size != 0 {
                     let at = base + (length & MAX_LINEAR & !(2 * $size - 1)) as usize;
-                    sum += self.words::<$size>(at)?;
+                    self.add::<$size>(at, &mut sums)?;
                 }
             )+ };
         }
         blocks!(64 32 16 8 4);
+        let mut sum = sums.into_iter().sum::<u64>();
         // SAFETY: data_end bounds the cursors, whatever the place.
         let tail = |at: usize| unsafe {
             Cursor::from_range((base + at) as *const u8, self.data_end as *const u8)
@@ -245,29 +240,18 @@ impl XdpFrame<'_> {
         Some(sum)
     }
 
-    /// A block's sum, word by word: of a short one that costs less than the call of the helper.
+    /// Adds a block, word by word: that costs less than the helper for it.
     #[inline(always)]
-    fn words<const SIZE: usize>(&self, at: usize) -> Option<u64> {
+    fn add<const SIZE: usize>(&self, at: usize, sums: &mut Sums) -> Option<()> {
         if at + SIZE > self.data_end {
             return None;
         }
-        let mut sum = 0;
         for i in 0..SIZE / 4 {
             // SAFETY: at..at+SIZE lies within the linear area.
-            sum += u64::from(unsafe { ((at + i * 4) as *const u32).read_unaligned() });
+            let word = unsafe { ((at + i * 4) as *const u32).read_unaligned() };
+            sums[i % 4] += u64::from(word);
         }
-        Some(sum)
-    }
-
-    #[inline(always)]
-    fn block<const SIZE: u32>(&self, at: usize, seed: u32) -> Option<u32> {
-        if at + SIZE as usize > self.data_end {
-            return None;
-        }
-        // SAFETY: at..at+SIZE lies within the linear area.
-        let sum = unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, at as *mut u32, SIZE, seed) };
-        // Negative only for sizes that the helper doesn't take.
-        Some(sum as u32)
+        Some(())
     }
 }
 

@@ -27,6 +27,7 @@ use crate::{
     share::{self, Draw},
 };
 use aya_ebpf::helpers::bpf_get_prandom_u32;
+use core::hint::black_box;
 use icmp_common::{
     abi::{Bucket, KeyedLimit, PolicyTable, Rule, TotalLimit, limit_flag, limit_key},
     bucket::{UNITS_PER_S, has, octets_cost, spent},
@@ -149,8 +150,8 @@ macro_rules! each {
 #[inline(always)]
 fn ask(rule: &Rule, subject: &Subject<'_>) -> Result<(), Refused> {
     let mut clock = Clock::new();
-    let mut room = Room { strangers: true, plenty: true };
-    let mut established = false;
+    let mut room = Room { strangers: black_box(true), plenty: black_box(true) };
+    let mut established = black_box(false);
     each!(rule.totals, |total| ask_total(subject, total, &mut clock, &mut room));
     each!(rule.keyed, |keyed| charge_keyed(subject, keyed, &mut clock, room, &mut established));
     each!(rule.totals, |total| charge_total(subject, total, &mut clock, established));
@@ -169,8 +170,10 @@ fn ask_total(
     let Some(left) = peek(total, draw, clock) else {
         return Err(refuse(total.limit, total.flags, false));
     };
-    room.strangers &= left.strangers;
-    room.plenty &= left.plenty;
+    // Opaque, as below: each set of constants would be a state of its own in which all that follows is
+    // verified again.
+    room.strangers = black_box(room.strangers & left.strangers);
+    room.plenty = black_box(room.plenty & left.plenty);
     Ok(())
 }
 
@@ -188,7 +191,7 @@ fn charge_keyed(
     }
     match charge_key(subject, keyed, clock, room) {
         Charged::Yes => {}
-        Charged::YesEstablished => *established = true,
+        Charged::YesEstablished => *established = black_box(true),
         _ => {
             let by_source = keyed.key == limit_key::SOURCE;
             return Err(refuse(keyed.limit, keyed.flags, by_source));
