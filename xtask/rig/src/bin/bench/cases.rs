@@ -21,13 +21,22 @@ pub(crate) enum Policy {
     Accept,
     /// A limit by source, so high that nothing is beyond it.
     Source,
+    /// The same with a table of keys that no core's own cache holds.
+    SourceLarge,
     /// The same of errors that are sent, by destination and in total.
     Sent,
 }
 
 impl Policy {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Pass, Self::Drop, Self::Limited, Self::Accept, Self::Source, Self::Sent];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Pass,
+        Self::Drop,
+        Self::Limited,
+        Self::Accept,
+        Self::Source,
+        Self::SourceLarge,
+        Self::Sent,
+    ];
 
     /// As an operator would write it: his rules over the profile `host`.
     pub(crate) fn text(self) -> String {
@@ -43,7 +52,7 @@ impl Policy {
             Self::Pass => "action = \"limit\"\nlimit = { rate = 1000000000, burst = 1000000000 }",
             Self::Drop => "action = \"drop\"",
             Self::Accept | Self::Sent => "action = \"pass\"",
-            Self::Source => {
+            Self::Source | Self::SourceLarge => {
                 "action = \"limit\"\n\
                  limit = { rate = 1000000000, burst = 1000000000, key = \"source\" }"
             }
@@ -52,6 +61,9 @@ impl Policy {
             }
         };
         let mut text = "profile = \"host\"\n".to_owned();
+        if self == Self::SourceLarge {
+            text += "[limits]\nkeys = 262144\n";
+        }
         let ours = [
             (ECHO, "icmpv4", "\"echo-request\""),
             (ECHO6, "icmpv6", "\"echo-request\""),
@@ -94,7 +106,7 @@ pub(crate) struct Case {
 
 /// Every case, in the order of the table.
 pub(crate) fn all() -> Vec<Case> {
-    use Policy::{Accept, Drop, Limited, Pass, Sent, Source};
+    use Policy::{Accept, Drop, Limited, Pass, Sent, Source, SourceLarge};
     let case = |name, frame, policy, reason, rule| Case {
         name,
         frame,
@@ -111,9 +123,9 @@ pub(crate) fn all() -> Vec<Case> {
         hook: Hook::Egress,
         ..case(name, frame, Sent, reason, rule)
     };
-    let from = |sources, name, frame, rule| Case {
+    let from = |sources, policy, name, frame, rule| Case {
         sources,
-        ..case(name, frame, Source, within, Some(rule))
+        ..case(name, frame, policy, within, Some(rule))
     };
     vec![
         case("tcp-syn", tcp_syn(), Pass, Reason::NOT_ICMP, None),
@@ -130,10 +142,11 @@ pub(crate) fn all() -> Vec<Case> {
         case("vlan2-echo-98-pass", two_tags(), Pass, within, Some(ECHO)),
         case("echo-98-accept", echo(98), Accept, Reason::ACCEPTED, Some(ECHO)),
         case("source-limit-1", echo(98), Source, within, Some(ECHO)),
-        from(1, "source-limit-front-1", echo(98), ECHO),
-        from(MILLION, "source-limit-1m", echo(98), ECHO),
-        from(1, "source-limit6-front-1", echo6(98), ECHO6),
-        from(MILLION, "source-limit6-1m", echo6(98), ECHO6),
+        from(1, Source, "source-limit-front-1", echo(98), ECHO),
+        from(MILLION, Source, "source-limit-1m", echo(98), ECHO),
+        from(MILLION, SourceLarge, "source-limit-1m-large", echo(98), ECHO),
+        from(1, Source, "source-limit6-front-1", echo6(98), ECHO6),
+        from(MILLION, Source, "source-limit6-1m", echo6(98), ECHO6),
         sent("egress-other", tcp_syn(), Reason::NOT_ICMP, None),
         sent("egress-error", unreachable(), within, Some(SENT)),
     ]
