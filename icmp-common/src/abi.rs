@@ -15,7 +15,7 @@ use crate::verdict::OUTCOMES;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of everything in this file. Pinned maps of another version are not adopted.
-pub const SCHEMA: u32 = 4;
+pub const SCHEMA: u32 = 5;
 
 /// A family of messages: an index into the tables that are kept by family.
 pub mod family {
@@ -834,12 +834,6 @@ pub mod name {
     pub const ZONES_V4: &str = "ZONES_V4";
     /// Array of maps, two slots: IPv6 prefixes to zones.
     pub const ZONES_V6: &str = "ZONES_V6";
-    /// What becomes the content of [`POLICY`].
-    pub const POLICY_NEXT: &str = "POLICY_NEXT";
-    /// What becomes the content of a slot of [`ZONES_V4`].
-    pub const ZONES_V4_NEXT: &str = "ZONES_V4_NEXT";
-    /// What becomes the content of a slot of [`ZONES_V6`].
-    pub const ZONES_V6_NEXT: &str = "ZONES_V6_NEXT";
     /// The token buckets: a [`super::Bucket`] for each limit, and for each share and interface.
     pub const BUCKETS: &str = "BUCKETS";
     /// What each limit says and whose it is: [`super::LimitInfo`]. Written by the loader only.

@@ -4,10 +4,7 @@
 //! meanwhile. Which rule applies was worked out by the loader: here it is one index into a table
 //! (see [`PolicyTable`]).
 
-use crate::{
-    INTERNAL_ERROR, answer, error::Faults, frame::Buffer, limit, local, maps::POLICY, rule,
-};
-use core::hint::black_box;
+use crate::{INTERNAL_ERROR, answer, error::Faults, frame::Buffer, limit, local, rule};
 use icmp_common::{
     abi::{
         self, PolicyTable, RULE_NONE, Rule, Trace, action, fragment, hook, policy_flag, rule_flag,
@@ -70,12 +67,7 @@ fn outcome<F: Buffer>(
     octets: u64,
     decision: &mut Decision,
 ) -> Outcome {
-    // The key is opaque, and so on the stack. As a plain constant it lies in .rodata, where the compiler
-    // merges it with any constant of the loader's whose initial value is 0: the lookup then asks
-    // for whatever the loader put there.
-    let Some(policy) = POLICY.get_value(0, &black_box(u32::from(F::HOOK))) else {
-        return INTERNAL_ERROR;
-    };
+    let Some(policy) = rule::policy(F::HOOK) else { return INTERNAL_ERROR };
     let observing = policy.flags & policy_flag::OBSERVE != 0;
 
     let Some(entry) = rule::class(policy, packet) else { return INTERNAL_ERROR };

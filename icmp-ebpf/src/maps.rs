@@ -7,10 +7,16 @@ use aya_ebpf::{
 };
 use icmp_common::{abi, bucket::Draws, cells::CellSet, parse::Packet, penalty};
 
-/// The policy in force: one slot, and in it a table for each hook.
+/// A [`abi::PolicyTable`] as words. Before 6.2 the kernel takes a map into a slot only where the BTF of both
+/// says the same about locks (otherwise EINVAL): of a structure, that there is none, but of words as little
+/// as no BTF at all. So the loader can make the next policy's maps without BTF.
+pub type PolicyWords = [u64; size_of::<abi::PolicyTable>() / 8];
+
+const _: () = assert!(size_of::<PolicyWords>() == size_of::<abi::PolicyTable>());
+
+/// The policy in force: one slot, and in it a table for each hook. Read by [`crate::rule::policy`].
 #[btf_map]
-pub static POLICY: ArrayOfMaps<Array<abi::PolicyTable, { abi::hook::COUNT }>, 1> =
-    ArrayOfMaps::new();
+pub static POLICY: ArrayOfMaps<Array<PolicyWords, { abi::hook::COUNT }>, 1> = ArrayOfMaps::new();
 
 /// IPv4 prefixes to sets of zones; the policy says which slot is its own.
 #[btf_map]
@@ -21,21 +27,6 @@ pub static ZONES_V4: ArrayOfMaps<LpmTrie<[u8; 4], u32, { abi::ZONE_PREFIXES as u
 #[btf_map]
 pub static ZONES_V6: ArrayOfMaps<LpmTrie<[u8; 16], u32, { abi::ZONE_PREFIXES as usize }>, 2> =
     ArrayOfMaps::new();
-
-// What the loader fills and then puts into the slots above. Declared here, because before 6.2 the
-// kernel takes an inner map only where it has BTF as the slot's template has (otherwise EINVAL).
-
-/// The next policy. The loader's alone.
-#[btf_map]
-pub static POLICY_NEXT: Array<abi::PolicyTable, { abi::hook::COUNT }> = Array::new();
-
-/// The next policy's IPv4 prefixes. The loader's alone.
-#[btf_map]
-pub static ZONES_V4_NEXT: LpmTrie<[u8; 4], u32, { abi::ZONE_PREFIXES as usize }> = LpmTrie::new();
-
-/// The next policy's IPv6 prefixes. The loader's alone.
-#[btf_map]
-pub static ZONES_V6_NEXT: LpmTrie<[u8; 16], u32, { abi::ZONE_PREFIXES as usize }> = LpmTrie::new();
 
 /// Token buckets that all CPUs share: one for each limit, and for each share and interface.
 #[btf_map]

@@ -1,13 +1,26 @@
 //! Which rule of a policy a packet has: one index into a table that the loader worked out (see
 //! [`PolicyTable`]).
 
-use crate::maps::{INTERFACE_ID, ZONES_V4, ZONES_V6};
+use crate::maps::{INTERFACE_ID, POLICY, PolicyWords, ZONES_V4, ZONES_V6};
 use aya_ebpf::maps::lpm_trie::Key;
+use core::hint::black_box;
 use icmp_common::{
     abi::{ClassEntry, PolicyTable, family, fragment, hook, policy_flag},
     parse::Packet,
     wire::ipv6::Address,
 };
+
+/// The policy in force at a hook.
+#[inline(always)]
+pub fn policy(hook: u8) -> Option<&'static PolicyTable> {
+    // The key is opaque, and so on the stack. As a plain constant it lies in .rodata, where the compiler
+    // merges it with any constant of the loader's whose initial value is 0: the lookup then asks
+    // for whatever the loader put there.
+    let words: &PolicyWords = POLICY.get_value(0, &black_box(u32::from(hook)))?;
+    // SAFETY: the loader writes nothing else there. It has the size and the alignment of the words, any
+    // bits are a value of it, and a table isn't written to once it is in the slot.
+    Some(unsafe { &*core::ptr::from_ref(words).cast() })
+}
 
 /// What the packet's type and code are to the policy.
 #[inline(always)]

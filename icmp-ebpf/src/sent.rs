@@ -3,8 +3,7 @@
 //! XDP_TX passes no egress program, so the rule that an answer would have there is asked here: the same
 //! table, the same buckets. What this machine sends is limited once, whoever made it.
 
-use crate::{answer::Asked, limit, maps::POLICY, rule};
-use core::hint::black_box;
+use crate::{answer::Asked, limit, rule};
 use icmp_common::{
     abi::{self, PolicyTable, action, hook, origin, policy_flag, rule_flag},
     parse::Packet,
@@ -18,10 +17,7 @@ const NO_RULE: u32 = u32::MAX;
 /// what keeps it back: a limit that is spent, or `denied`.
 #[inline(always)]
 pub fn leaves(policy: &PolicyTable, asked: &Asked) -> Result<(), Reason> {
-    // Opaque, as in `decide`.
-    let Some(sent) = POLICY.get_value(0, &black_box(u32::from(hook::EGRESS))) else {
-        return Err(Reason::INTERNAL_ERROR);
-    };
+    let Some(sent) = rule::policy(hook::EGRESS) else { return Err(Reason::INTERNAL_ERROR) };
     // Replaced since the packet was decided on: a packet sees one policy, whole.
     if sent.generation != policy.generation {
         return Err(Reason::DENIED);

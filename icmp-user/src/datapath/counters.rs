@@ -1,12 +1,12 @@
 //! The counters of one interface, from its own maps: the daemon need not live.
 
-use super::{Error, PinDir, maps::Value};
+use super::{Error, PinDir, elements::Elements, maps::Value};
 use aya::{
     Ebpf,
     maps::{Array, Map, MapData, PerCpuArray},
 };
 use icmp_common::{
-    abi::{CLASSES, COUNTER_OVERFLOW, COUNTER_ROWS, COUNTERS, Counter, CounterRow, name},
+    abi::{CLASSES, COUNTER_OVERFLOW, COUNTERS, Counter, CounterRow, name},
     verdict::Outcome,
 };
 
@@ -69,7 +69,8 @@ impl Counters {
 
     fn read<'a>(map: impl Fn(&'static str) -> Result<&'a Map, Error>) -> Result<Self, Error> {
         let counters: PerCpuArray<_, Value<Counter>> = map(name::COUNTERS)?.try_into()?;
-        let rows: Array<_, Value<CounterRow>> = map(name::COUNTER_ROWS)?.try_into()?;
+        let rows: Elements<CounterRow> =
+            Elements::of(map(name::COUNTER_ROWS)?, name::COUNTER_ROWS)?;
         let used: Array<_, u32> = map(name::COUNTERS_USED)?.try_into()?;
         let sum = |number: u32| -> Result<Counter, Error> {
             let by_cpu = counters.get(&number, 0)?;
@@ -79,8 +80,7 @@ impl Counters {
             }))
         };
         let mut entries = Vec::new();
-        for index in 0..COUNTER_ROWS as u32 {
-            let row = rows.get(&index, 0)?.0;
+        for (index, row) in (0u32..).zip(rows.read()?) {
             let hook = (index / CLASSES as u32) as u8;
             let class = (index % CLASSES as u32) as u16;
             for (outcome, number) in row.counter.iter().enumerate() {

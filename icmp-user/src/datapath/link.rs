@@ -42,14 +42,14 @@ pub fn attached_index(pins: &PinDir, interface: &str) -> Option<u32> {
         info: u64,
     }
     let mut info = LinkInfo::default();
-    let ask = InfoByFd {
+    let mut ask = InfoByFd {
         fd: fd.as_raw_fd() as u32,
         length: size_of::<LinkInfo>() as u32,
         info: &raw mut info as u64,
     };
     // SAFETY: the attributes are of the form and length that the command takes, and the kernel writes
     // no more than `length` octets to `info`.
-    unsafe { bpf(BPF_OBJ_GET_INFO_BY_FD, &ask) }?;
+    unsafe { bpf(BPF_OBJ_GET_INFO_BY_FD, &mut ask) }?;
     (info.kind == BPF_LINK_TYPE_XDP).then_some(info.ifindex)
 }
 
@@ -62,10 +62,10 @@ pub(super) fn detach_link(pin: &Path) {
         pad: u32,
     }
     if let Some(fd) = open(pin) {
-        let detach = LinkDetach { link: fd.as_raw_fd() as u32, pad: 0 };
+        let mut detach = LinkDetach { link: fd.as_raw_fd() as u32, pad: 0 };
         // SAFETY: the attributes are of the form and length that the command takes. Where it fails,
         // the interface is gone, or the removal of the pin does it.
-        let _ = unsafe { bpf(BPF_LINK_DETACH, &detach) };
+        let _ = unsafe { bpf(BPF_LINK_DETACH, &mut detach) };
     }
 }
 
@@ -88,18 +88,18 @@ fn open(pin: &Path) -> Option<OwnedFd> {
         flags: u32,
     }
     let path = CString::new(pin.as_os_str().as_bytes()).ok()?;
-    let get = ObjGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
+    let mut get = ObjGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
     // SAFETY: the attributes are of the form and length that the command takes, and the path lives
     // through the call.
-    let fd = unsafe { bpf(BPF_OBJ_GET, &get) }?;
+    let fd = unsafe { bpf(BPF_OBJ_GET, &mut get) }?;
     // SAFETY: the kernel has just given this descriptor, and nothing else has it.
     Some(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
 /// # Safety
-/// The attributes must be those of the command, and what they point to valid for it.
-pub(super) unsafe fn bpf<T>(command: libc::c_long, attributes: &T) -> Option<libc::c_long> {
-    let pointer = std::ptr::from_ref(attributes);
+/// The attributes must be those of the command, which may write to them, and what they point to valid for it.
+pub(super) unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> Option<libc::c_long> {
+    let pointer = std::ptr::from_mut(attributes);
     // SAFETY: as the caller promises.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, pointer, size_of::<T>()) };
     (result >= 0).then_some(result)

@@ -1,8 +1,7 @@
 //! The shared maps of an instance, typed.
 
 use super::{
-    Endpoint, Error, LocalAddress, PenaltyBox, PinDir, Surroundings, cells,
-    object::{self, Constants, Place},
+    Endpoint, Error, LocalAddress, PenaltyBox, PinDir, Surroundings, cells, elements::Elements,
     tai_offset,
 };
 use crate::policy::{CheckedPolicy, CompileContext, Compiled};
@@ -13,9 +12,11 @@ use aya::{
         lpm_trie::Key,
     },
 };
+use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
 use icmp_common::abi::{
-    self, Bucket, CLASSES, CellStats, ClassKey, FIRST_SHARE, INTERFACES, LIMITS, LimitCounter,
-    LimitInfo, OnLink, PolicyInfo, PolicyTable, SCHEMA, bucket_of_share, limit_flag, name,
+    self, Bucket, CLASSES, CellStats, ClassKey, FIRST_SHARE, INTERFACES, LimitCounter, LimitInfo,
+    OnLink, PolicyInfo, PolicyTable, SCHEMA, ZONE_PREFIXES, bucket_of_share, hook, limit_flag,
+    name,
 };
 use icmp_common::cells::CellSet;
 use icmp_common::share::Speed;
@@ -23,7 +24,6 @@ use icmp_common::wire::ipv6::Address;
 use ipnet::Ipv6Net;
 use std::{
     collections::{BTreeMap, HashSet},
-    os::fd::{AsFd as _, OwnedFd},
     time::{SystemTime, UNIX_EPOCH},
 };
 use zerocopy::FromZeros;
@@ -47,9 +47,11 @@ pub struct Maps {
     zones_v6: Zones<[u8; 16]>,
     buckets: Array<MapData, Value<Bucket>>,
     limits: Array<MapData, Value<LimitInfo>>,
+    all_limits: Elements<LimitInfo>,
     limit_counters: PerCpuArray<MapData, Value<LimitCounter>>,
+    /// A program that isn't loaded yet names its maps by their descriptors, so these stay open.
     cells: Array<MapData, Value<CellSet>>,
-    cells_fd: OwnedFd,
+    all_cells: Elements<CellSet>,
     cell_stats: PerCpuArray<MapData, Value<CellStats>>,
     on_link: Array<MapData, Value<OnLink>>,
     endpoints: Array<MapData, Value<abi::Endpoint>>,
@@ -88,20 +90,18 @@ impl Maps {
     }
 
     fn from(mut map: impl FnMut(&'static str) -> Result<Map, Error>) -> Result<Self, Error> {
+        let limits = map(name::LIMITS)?;
         let cells = map(name::CELLS)?;
-        let cells_fd = match &cells {
-            Map::Array(data) => data.fd().as_fd().try_clone_to_owned(),
-            _ => return Err(Error::Missing { kind: "map", name: name::CELLS }),
-        };
         Ok(Self {
             policy: map(name::POLICY)?.try_into()?,
             zones_v4: map(name::ZONES_V4)?.try_into()?,
             zones_v6: map(name::ZONES_V6)?.try_into()?,
             buckets: map(name::BUCKETS)?.try_into()?,
-            limits: map(name::LIMITS)?.try_into()?,
+            all_limits: Elements::of(&limits, name::LIMITS)?,
+            limits: limits.try_into()?,
             limit_counters: map(name::LIMIT_COUNTERS)?.try_into()?,
+            all_cells: Elements::of(&cells, name::CELLS)?,
             cells: cells.try_into()?,
-            cells_fd: cells_fd.map_err(Error::io("duplicating a descriptor"))?,
             cell_stats: map(name::CELL_STATS)?.try_into()?,
             on_link: map(name::ON_LINK)?.try_into()?,
             endpoints: map(name::ENDPOINTS)?.try_into()?,
@@ -209,9 +209,7 @@ impl Maps {
     /// [`Error::Compile`] where it doesn't fit, or a map operation that failed.
     pub fn apply(&mut self, policy: &CheckedPolicy) -> Result<Compiled, Error> {
         let before = self.policy_info()?;
-        let owners = (0..LIMITS as u32)
-            .map(|i| Ok(self.limits.get(&i, 0)?.0.fingerprint))
-            .collect::<Result<Vec<_>, Error>>()?;
+        let owners: Vec<u64> = self.all_limits.read()?.iter().map(|l| l.fingerprint).collect();
         let secret = if before.secret == 0 { draw_secret()? } else { before.secret };
         let class_keys = self.class_keys()?;
         let mut names = vec![None; INTERFACES];
@@ -248,22 +246,21 @@ impl Maps {
             self.limit_counters.set(used.limit, none, 0)?;
             self.limits.set(used.limit, Value(used.info), 0)?;
         }
-        // New maps, to be put into the slots: a copy of the object is where maps with the right BTF
-        // come from.
-        let mut next = object::load(&Place::Private, Constants::default())?;
-        let mut next = |name| next.take_map(name).ok_or(Error::Missing { kind: "map", name });
         let v4 = compiled
             .zones_v4
             .iter()
             .map(|(net, set)| (net.prefix_len(), net.network().octets(), *set));
-        set_zones(&mut self.zones_v4, slot, next(name::ZONES_V4_NEXT)?, v4)?;
+        set_zones(&mut self.zones_v4, slot, name::ZONES_V4, v4)?;
         let v6 = compiled
             .zones_v6
             .iter()
             .map(|(net, set)| (net.prefix_len(), net.network().octets(), *set));
-        set_zones(&mut self.zones_v6, slot, next(name::ZONES_V6_NEXT)?, v6)?;
+        set_zones(&mut self.zones_v6, slot, name::ZONES_V6, v6)?;
 
-        let mut table: Array<MapData, Value<PolicyTable>> = next(name::POLICY_NEXT)?.try_into()?;
+        let kind = bpf_map_type::BPF_MAP_TYPE_ARRAY;
+        let sizes = (size_of::<u32>(), size_of::<PolicyTable>());
+        let table = new_map(name::POLICY, kind, sizes, hook::COUNT as u32, 0)?;
+        let mut table: Array<MapData, Value<PolicyTable>> = Map::Array(table).try_into()?;
         for (i, hook) in (0..).zip(&compiled.hooks) {
             table.set(i, value(&*hook.table), 0)?;
         }
@@ -305,8 +302,7 @@ impl Maps {
     /// Where a map can't be read.
     pub fn limits(&self) -> Result<Vec<LimitEntry>, Error> {
         let mut found = Vec::new();
-        for i in 0..LIMITS as u32 {
-            let info = self.limits.get(&i, 0)?.0;
+        for (i, info) in (0..).zip(self.all_limits.read()?) {
             if info.fingerprint == 0 {
                 continue;
             }
@@ -337,9 +333,7 @@ impl Maps {
     /// # Errors
     /// Where a map can't be read.
     pub fn without_shares(&self) -> Result<Vec<String>, Error> {
-        let mut shares = FIRST_SHARE as u32..LIMITS as u32;
-        let is_used = |i: u32| Ok::<_, Error>(self.limits.get(&i, 0)?.0.fingerprint != 0);
-        let wanted = shares.try_fold(false, |found, i| Ok::<_, Error>(found | is_used(i)?))?;
+        let wanted = self.all_limits.read()?[FIRST_SHARE..].iter().any(|l| l.fingerprint != 0);
         let without = |(_, _, i): &(u32, String, abi::Interface)| {
             wanted && i.mode != abi::attach_mode::DETACHED && !i.speed().is_known()
         };
@@ -377,7 +371,7 @@ impl Maps {
     /// kernel doesn't read it.
     #[must_use]
     pub fn cells_in_use(&self, now: u64) -> Option<u64> {
-        cells::in_use(&self.cells_fd, self.cell_sets(), now)
+        cells::in_use(&self.all_cells, now)
     }
 
     /// What became of keys that had no cell, over all CPUs.
@@ -524,13 +518,30 @@ fn value<T>(value: &T) -> &Value<T> {
     unsafe { &*std::ptr::from_ref(value).cast() }
 }
 
+/// A map to be put into a slot of the map of this name, with keys and values of these sizes. It has no BTF:
+/// `PolicyWords` of the kernel program says why that will do.
+fn new_map(
+    slots: &'static str,
+    kind: bpf_map_type,
+    (key, value): (usize, usize),
+    entries: u32,
+    flags: u32,
+) -> Result<MapData, Error> {
+    let shape =
+        aya_obj::Map::new_from_params(kind as u32, key as u32, value as u32, entries, flags);
+    Ok(MapData::create(shape, slots, None)?)
+}
+
 fn set_zones<K: Pod>(
     zones: &mut Zones<K>,
     slot: u32,
-    next: Map,
+    name: &'static str,
     prefixes: impl Iterator<Item = (u8, K, u32)>,
 ) -> Result<(), Error> {
-    let mut trie: LpmTrie<MapData, K, u32> = next.try_into()?;
+    let kind = bpf_map_type::BPF_MAP_TYPE_LPM_TRIE;
+    let sizes = (size_of::<Key<K>>(), size_of::<u32>());
+    let trie = new_map(name, kind, sizes, ZONE_PREFIXES, BPF_F_NO_PREALLOC)?;
+    let mut trie: LpmTrie<MapData, K, u32> = Map::LpmTrie(trie).try_into()?;
     for (length, network, set) in prefixes {
         trie.insert(&Key::new(length.into(), network), set, 0)?;
     }

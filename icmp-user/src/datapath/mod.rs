@@ -10,6 +10,7 @@ mod attach;
 mod cells;
 mod counters;
 mod egress;
+mod elements;
 mod endpoint;
 mod error;
 mod instance;
