@@ -8,8 +8,23 @@ use icmpgate::{
 use icmpgate_tests::{Ipv4, message::echo, require_root};
 use std::time::Instant;
 
-/// What the verifier looks at before it gives up (BPF_COMPLEXITY_LIMIT_INSNS).
-const MOST_INSTRUCTIONS: u32 = 1_000_000;
+/// What a program may take.
+struct Budget {
+    /// Instructions that the verifier looks at; it gives up at a million (BPF_COMPLEXITY_LIMIT_INSNS).
+    verified: u32,
+    /// Octets of machine code.
+    jited: u32,
+}
+
+/// A fifth more than they take now on the kernel where they take most, 6.1. Who needs more says why.
+fn budget(program: Program) -> Budget {
+    match program {
+        Program::Ingress => Budget { verified: 200_000, jited: 53_000 },
+        Program::Egress => Budget { verified: 97_000, jited: 32_000 },
+        Program::Sweep => Budget { verified: 125, jited: 460 },
+        _ => Budget { verified: 2, jited: 32 },
+    }
+}
 
 #[test]
 fn every_program_verifies_with_and_without_traces() {
@@ -29,7 +44,10 @@ fn every_program_verifies_with_and_without_traces() {
                 info.translated.expect("root is told"),
                 info.jited
             );
-            assert!((1..MOST_INSTRUCTIONS / 2).contains(&verified), "half is kept in reserve");
+            let budget = budget(program);
+            assert!((1..=budget.verified).contains(&verified), "of {}", budget.verified);
+            // Zero where the JIT is off.
+            assert!(info.jited <= budget.jited, "of {}", budget.jited);
         }
         let interfaces = instance.maps().interfaces().expect("readable");
         assert_eq!(interfaces.len(), 1);
