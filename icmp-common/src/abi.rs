@@ -801,7 +801,7 @@ impl Trace {
     }
 }
 
-/// Which sources the bench's front gives to packets, one after the other.
+/// Which sources the bench's front gives to packets, each once before one comes again.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]

@@ -27,6 +27,9 @@ pub fn icmpgate_egress_pass(_ctx: TcContext) -> i32 {
     tc_action::UNSPEC
 }
 
+/// An odd number, so that its products go through every number below a power of two: 2^32 by the golden ratio.
+const SCATTER: u32 = 0x9e37_79b1;
+
 /// Writes the next source into the frame and goes on in the program of [`SWEEP_TO`]. A test run
 /// repeats one frame, edits included; so a million sources take a program that edits it.
 #[xdp(frags)]
@@ -36,7 +39,8 @@ pub fn icmpgate_sweep(ctx: XdpContext) -> u32 {
     let source = unsafe {
         let next = (*sweep).next;
         (*sweep).next = next.wrapping_add(1);
-        next & (*sweep).mask
+        // Scattered, as a flood is: neighbours in number don't follow each other.
+        next.wrapping_mul(SCATTER) & (*sweep).mask
     };
     if rewrite(&ctx, source).is_some() {
         // SAFETY: nothing here is left to be dropped.

@@ -25,10 +25,12 @@ pub(crate) enum Policy {
     SourceLarge,
     /// The same of errors that are sent, by destination and in total.
     Sent,
+    /// A rule passes echo from a zone of so many prefixes.
+    Zone(u32),
 }
 
 impl Policy {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Pass,
         Self::Drop,
         Self::Limited,
@@ -36,6 +38,9 @@ impl Policy {
         Self::Source,
         Self::SourceLarge,
         Self::Sent,
+        Self::Zone(100),
+        Self::Zone(10_000),
+        Self::Zone(100_000),
     ];
 
     /// As an operator would write it: his rules over the profile `host`.
@@ -48,10 +53,13 @@ impl Policy {
                  {{ rate = 1000000000, burst = 1000000000 }}]\n"
             );
         }
+        if let Self::Zone(prefixes) = self {
+            return zone(prefixes);
+        }
         let echo = match self {
             Self::Pass => "action = \"limit\"\nlimit = { rate = 1000000000, burst = 1000000000 }",
             Self::Drop => "action = \"drop\"",
-            Self::Accept | Self::Sent => "action = \"pass\"",
+            Self::Accept | Self::Sent | Self::Zone(_) => "action = \"pass\"",
             Self::Source | Self::SourceLarge => {
                 "action = \"limit\"\n\
                  limit = { rate = 1000000000, burst = 1000000000, key = \"source\" }"
@@ -76,6 +84,19 @@ impl Policy {
         }
         text
     }
+}
+
+/// Echo passes from a zone of so many prefixes of 8 addresses each, from 10.0.0.0 on: where the bench's
+/// front takes its sources from.
+fn zone(prefixes: u32) -> String {
+    let mut text = format!(
+        "profile = \"host\"\n[[rule]]\nname = \"{ECHO}\"\nfamily = \"icmpv4\"\ntype = 8\n\
+         zone = \"many\"\naction = \"pass\"\n[zones]\nmany = [\n"
+    );
+    for n in 0..prefixes {
+        text += &format!("\"{}/29\",\n", Ipv4Addr::from_bits(0x0a00_0000 + 8 * n));
+    }
+    text + "]\n"
 }
 
 const ECHO: &str = "bench-echo";
@@ -106,7 +127,7 @@ pub(crate) struct Case {
 
 /// Every case, in the order of the table.
 pub(crate) fn all() -> Vec<Case> {
-    use Policy::{Accept, Drop, Limited, Pass, Sent, Source, SourceLarge};
+    use Policy::{Accept, Drop, Limited, Pass, Sent, Source, SourceLarge, Zone};
     let case = |name, frame, policy, reason, rule| Case {
         name,
         frame,
@@ -123,6 +144,10 @@ pub(crate) fn all() -> Vec<Case> {
         hook: Hook::Egress,
         ..case(name, frame, Sent, reason, rule)
     };
+    let zone = |prefixes, sources, name| Case {
+        sources,
+        ..case(name, echo(98), Zone(prefixes), Reason::ACCEPTED, Some(ECHO))
+    };
     let from = |sources, policy, name, frame, rule| Case {
         sources,
         ..case(name, frame, policy, within, Some(rule))
@@ -138,7 +163,9 @@ pub(crate) fn all() -> Vec<Case> {
         case("echo-98-limited", echo(98), Limited, Reason::OVER_LIMIT, Some(ECHO)),
         case("echo-98-bad-checksum", bad, Pass, Reason::BAD_CHECKSUM, None),
         case("echo6-98-pass", echo6(98), Pass, within, Some(ECHO6)),
-        case("igmpv3-report", igmpv3_report(), Pass, within, Some(REPORT)),
+        case("igmpv3-report", igmpv3_report(1), Pass, within, Some(REPORT)),
+        case("igmpv3-report-8-records", igmpv3_report(8), Pass, within, Some(REPORT)),
+        case("igmpv3-report-64-records", igmpv3_report(64), Pass, within, Some(REPORT)),
         case("vlan2-echo-98-pass", two_tags(), Pass, within, Some(ECHO)),
         case("echo-98-accept", echo(98), Accept, Reason::ACCEPTED, Some(ECHO)),
         case("source-limit-1", echo(98), Source, within, Some(ECHO)),
@@ -147,6 +174,13 @@ pub(crate) fn all() -> Vec<Case> {
         from(MILLION, SourceLarge, "source-limit-1m-large", echo(98), ECHO),
         from(1, Source, "source-limit6-front-1", echo6(98), ECHO6),
         from(MILLION, Source, "source-limit6-1m", echo6(98), ECHO6),
+        Case { sources: 1, ..case("zone-none-1", echo(98), Accept, Reason::ACCEPTED, Some(ECHO)) },
+        zone(100, 1, "zone-100-prefixes-1"),
+        zone(100, 1 << 9, "zone-100-prefixes"),
+        zone(10_000, 1, "zone-10000-prefixes-1"),
+        zone(10_000, 1 << 16, "zone-10000-prefixes"),
+        zone(100_000, 1, "zone-100000-prefixes-1"),
+        zone(100_000, 1 << 19, "zone-100000-prefixes"),
         sent("egress-other", tcp_syn(), Reason::NOT_ICMP, None),
         sent("egress-error", unreachable(), within, Some(SENT)),
     ]
@@ -194,16 +228,16 @@ fn udp(octets: usize) -> Vec<u8> {
     LINK.frame(IPV4, &V4::new(FROM, TO, UDP).packet(&[header, body].concat()))
 }
 
-/// A version 3 report of one record without sources (a join), with router alert, padded to the
+/// A version 3 report of so many records without sources (joins), with router alert, padded to the
 /// least that Ethernet carries.
-fn igmpv3_report() -> Vec<u8> {
-    let record = [4, 0, 0, 0, 232, 1, 1, 1];
-    let message = frame::icmp(0x22, 0, [0, 0, 0, 1], &record);
+fn igmpv3_report(records: u8) -> Vec<u8> {
+    let joins: Vec<u8> = (0..records).flat_map(|n| [4, 0, 0, 0, 232, 1, 1, n]).collect();
+    let message = frame::icmp(0x22, 0, [0, 0, 0, records], &joins);
     let to = Ipv4Addr::new(224, 0, 0, 22);
     let header = V4 { ttl: 1, options: vec![0x94, 4, 0, 0], ..V4::new(FROM, to, IGMP) };
     let link = Link { destination: [1, 0, 0x5e, 0, 0, 22], ..LINK };
     let mut frame = link.frame(IPV4, &header.packet(&message));
-    frame.resize(60, 0);
+    frame.resize(frame.len().max(60), 0);
     frame
 }
 
@@ -220,7 +254,8 @@ mod tests {
     fn a_name_says_how_long_its_frame_is() {
         for case in all() {
             let octets = case.name.split('-').find_map(|word| word.parse::<usize>().ok());
-            let octets = octets.filter(|_| !case.name.starts_with("source"));
+            let is_of_octets = case.name.starts_with("echo") || case.name.starts_with("udp");
+            let octets = octets.filter(|_| is_of_octets);
             assert!(octets.is_none_or(|n| n == case.frame.len()), "{}", case.name);
         }
         assert_eq!(all()[0].frame.len(), 74);
