@@ -656,6 +656,10 @@ pub struct PolicyTable {
     pub zone_stride: u32,
     /// How many sets of cells there are, less one: a power of two, less one.
     pub cell_mask: u32,
+    /// How many ranges of addresses the zones have, by family: IPv4, IPv6.
+    pub zone_ranges: [u32; 2],
+    /// The first step of their search: [`crate::zones::first_step`].
+    pub zone_steps: [u32; 2],
     /// Zero.
     pub pad: u32,
     /// What keeps strangers from choosing the cells of their keys.
@@ -680,11 +684,33 @@ const _: () = assert!(size_of::<Interface>() == 40);
 const _: () = assert!(size_of::<ClassKey>() == 4);
 const _: () = assert!(
     size_of::<PolicyTable>()
-        == 56 + 4 * INTERFACES + 16 + 4 * 256 * 768 + 2 * DECISIONS + 136 * RULES
+        == 72 + 4 * INTERFACES + 16 + 4 * 256 * 768 + 2 * DECISIONS + 136 * RULES
 );
 
 /// The most prefixes that the zones of one policy hold, by family.
 pub const ZONE_PREFIXES: u32 = 131_072;
+
+/// How many ranges of addresses they make at most: where each begins, and where each ends. A power of two.
+pub const ZONE_RANGES: usize = 2 * ZONE_PREFIXES as usize;
+const _: () = assert!(ZONE_RANGES.is_power_of_two(), "the kernel program masks their numbers");
+
+/// The columns of a table of zones: each is one value of its map.
+///
+/// Of IPv4 there is one: of each range the first address in the upper half of a word, and the number of
+/// its set of zones in the lower. Of IPv6 there are these, all numbers as the machine has them.
+pub mod zone_column {
+    /// The upper half of the first address.
+    pub const HIGH: u32 = 0;
+    /// The lower half.
+    pub const LOW: u32 = 1;
+    /// The number of the set of zones.
+    pub const SET: u32 = 2;
+    /// How many there are.
+    pub const COUNT: usize = 3;
+}
+
+/// One column.
+pub type ZoneColumn = [u64; ZONE_RANGES];
 
 /// The octets of one set of cells.
 pub const CELL_SET_OCTETS: usize = size_of::<CellSet>();
@@ -830,9 +856,9 @@ pub mod name {
 
     /// Array of maps, one slot: the policy in force.
     pub const POLICY: &str = "POLICY";
-    /// Array of maps, two slots: IPv4 prefixes to zones.
+    /// Array of maps, two slots: a [`super::ZoneColumn`] of IPv4 ranges.
     pub const ZONES_V4: &str = "ZONES_V4";
-    /// Array of maps, two slots: IPv6 prefixes to zones.
+    /// Array of maps, two slots: the columns of IPv6 ranges, by [`super::zone_column`].
     pub const ZONES_V6: &str = "ZONES_V6";
     /// The token buckets: a [`super::Bucket`] for each limit, and for each share and interface.
     pub const BUCKETS: &str = "BUCKETS";

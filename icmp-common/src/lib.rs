@@ -20,3 +20,4 @@ pub mod share;
 pub mod validate;
 pub mod verdict;
 pub mod wire;
+pub mod zones;

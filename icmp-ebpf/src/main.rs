@@ -30,6 +30,7 @@ mod rule;
 mod sent;
 mod share;
 mod skb;
+mod zone;
 
 use aya_ebpf::{
     bindings::xdp_action,

@@ -18,14 +18,13 @@ const _: () = assert!(size_of::<PolicyWords>() == size_of::<abi::PolicyTable>())
 #[btf_map]
 pub static POLICY: ArrayOfMaps<Array<PolicyWords, { abi::hook::COUNT }>, 1> = ArrayOfMaps::new();
 
-/// IPv4 prefixes to sets of zones; the policy says which slot is its own.
+/// IPv4 ranges with their sets of zones; the policy says which slot is its own.
 #[btf_map]
-pub static ZONES_V4: ArrayOfMaps<LpmTrie<[u8; 4], u32, { abi::ZONE_PREFIXES as usize }>, 2> =
-    ArrayOfMaps::new();
+pub static ZONES_V4: ArrayOfMaps<Array<abi::ZoneColumn, 1>, 2> = ArrayOfMaps::new();
 
-/// IPv6 prefixes, likewise.
+/// IPv6 ranges, likewise, by [`abi::zone_column`].
 #[btf_map]
-pub static ZONES_V6: ArrayOfMaps<LpmTrie<[u8; 16], u32, { abi::ZONE_PREFIXES as usize }>, 2> =
+pub static ZONES_V6: ArrayOfMaps<Array<abi::ZoneColumn, { abi::zone_column::COUNT }>, 2> =
     ArrayOfMaps::new();
 
 /// Token buckets that all CPUs share: one for each limit, and for each share and interface.

@@ -1,13 +1,14 @@
 //! Which rule of a policy a packet has: one index into a table that the loader worked out (see
 //! [`PolicyTable`]).
 
-use crate::maps::{INTERFACE_ID, POLICY, PolicyWords, ZONES_V4, ZONES_V6};
-use aya_ebpf::maps::lpm_trie::Key;
+use crate::{
+    maps::{INTERFACE_ID, POLICY, PolicyWords},
+    zone::icmpgate_zone,
+};
 use core::hint::black_box;
 use icmp_common::{
-    abi::{ClassEntry, PolicyTable, family, fragment, hook, policy_flag},
+    abi::{ClassEntry, PolicyTable, fragment, hook, policy_flag},
     parse::Packet,
-    wire::ipv6::Address,
 };
 
 /// The policy in force at a hook.
@@ -57,47 +58,4 @@ pub fn number(
         index = index.wrapping_add(zone.wrapping_mul(policy.zone_stride));
     }
     policy.decisions.get(index as usize).copied()
-}
-
-/// The set of zones that the longest prefix of an address belongs to, which is that of whom a packet is
-/// from, or of whom it is sent to, in two words as they lie in the packet. 0 where there is none. A
-/// global function, so that the keys are on no stack but its own.
-///
-/// The structure behind the zones is known to this function, to the maps and to the loader's
-/// `zones` module, and to nothing else.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn icmpgate_zone(
-    policy: *const PolicyTable,
-    family: u32,
-    high: u64,
-    low: u64,
-) -> u32 {
-    // SAFETY: the only caller hands over a reference, and the verifier checks the size that BTF
-    // says. It also wants to see that it isn't null.
-    let Some(policy) = (unsafe { policy.as_ref() }) else { return 0 };
-    let other = Address([high, low]);
-    /// The trie's key is packed. On the stack its data must lie at 8 octets, and so the key at 4
-    /// more: otherwise it is written by words that the verifier refuses (`misaligned stack
-    /// access`).
-    #[repr(C, align(8))]
-    struct Aligned<T> {
-        pad: u32,
-        key: Key<T>,
-    }
-
-    let found = if family == u32::from(family::ICMPV6) {
-        if policy.flags & policy_flag::ZONES_V6 == 0 {
-            return 0;
-        }
-        let key = Aligned { pad: 0, key: Key::new(128, other.octets()) };
-        ZONES_V6.get(policy.zone_slot).and_then(|zones| zones.get(&key.key).copied())
-    } else {
-        if policy.flags & policy_flag::ZONES_V4 == 0 {
-            return 0;
-        }
-        let key = Aligned { pad: 0, key: Key::new(32, other.v4().to_be_bytes()) };
-        ZONES_V4.get(policy.zone_slot).and_then(|zones| zones.get(&key.key).copied())
-    };
-    found.unwrap_or(0)
 }

@@ -2,21 +2,17 @@
 
 use super::{
     Endpoint, Error, LocalAddress, PenaltyBox, PinDir, Surroundings, cells, elements::Elements,
-    tai_offset,
+    tai_offset, zones,
 };
 use crate::policy::{CheckedPolicy, CompileContext, Compiled};
 use aya::{
     Ebpf, Pod,
-    maps::{
-        Array, ArrayOfMaps, HashMap, LpmTrie, Map, MapData, PerCpuArray, PerCpuValues,
-        lpm_trie::Key,
-    },
+    maps::{Array, ArrayOfMaps, HashMap, Map, MapData, PerCpuArray, PerCpuValues},
 };
-use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
+use aya_obj::generated::bpf_map_type;
 use icmp_common::abi::{
     self, Bucket, CLASSES, CellStats, ClassKey, FIRST_SHARE, INTERFACES, LimitCounter, LimitInfo,
-    OnLink, PolicyInfo, PolicyTable, SCHEMA, ZONE_PREFIXES, bucket_of_share, hook, limit_flag,
-    name,
+    OnLink, PolicyInfo, PolicyTable, SCHEMA, bucket_of_share, hook, limit_flag, name,
 };
 use icmp_common::cells::CellSet;
 use icmp_common::share::Speed;
@@ -26,7 +22,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     time::{SystemTime, UNIX_EPOCH},
 };
-use zerocopy::FromZeros;
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// A value of `icmp_common::abi` as aya takes it: neither trait nor type is this crate's.
 #[derive(Clone, Copy)]
@@ -35,16 +31,15 @@ pub(super) struct Value<T>(pub T);
 
 // SAFETY: only used with the values of `icmp_common::abi`, which are `#[repr(C)]` integers without
 // padding (zerocopy's derives refuse others).
-unsafe impl<T: zerocopy::IntoBytes + zerocopy::FromBytes + Copy + 'static> Pod for Value<T> {}
+unsafe impl<T: IntoBytes + FromBytes + Copy + 'static> Pod for Value<T> {}
 
 type Policies = ArrayOfMaps<MapData, Array<MapData, Value<PolicyTable>>>;
-type Zones<K> = ArrayOfMaps<MapData, LpmTrie<MapData, K, u32>>;
 
 /// The maps that all interfaces of an instance share.
 pub struct Maps {
     policy: Policies,
-    zones_v4: Zones<[u8; 4]>,
-    zones_v6: Zones<[u8; 16]>,
+    zones_v4: zones::Slots,
+    zones_v6: zones::Slots,
     buckets: Array<MapData, Value<Bucket>>,
     limits: Array<MapData, Value<LimitInfo>>,
     all_limits: Elements<LimitInfo>,
@@ -246,21 +241,13 @@ impl Maps {
             self.limit_counters.set(used.limit, none, 0)?;
             self.limits.set(used.limit, Value(used.info), 0)?;
         }
-        let v4 = compiled
-            .zones_v4
-            .iter()
-            .map(|(net, set)| (net.prefix_len(), net.network().octets(), *set));
-        set_zones(&mut self.zones_v4, slot, name::ZONES_V4, v4)?;
-        let v6 = compiled
-            .zones_v6
-            .iter()
-            .map(|(net, set)| (net.prefix_len(), net.network().octets(), *set));
-        set_zones(&mut self.zones_v6, slot, name::ZONES_V6, v6)?;
-
-        let kind = bpf_map_type::BPF_MAP_TYPE_ARRAY;
-        let sizes = (size_of::<u32>(), size_of::<PolicyTable>());
-        let table = new_map(name::POLICY, kind, sizes, hook::COUNT as u32, 0)?;
-        let mut table: Array<MapData, Value<PolicyTable>> = Map::Array(table).try_into()?;
+        let v4 = zones::set_v4(&mut self.zones_v4, slot, &compiled.zones_v4)?;
+        let v6 = zones::set_v6(&mut self.zones_v6, slot, &compiled.zones_v6)?;
+        for hook in &mut compiled.hooks {
+            hook.table.zone_ranges = [v4.0, v6.0];
+            hook.table.zone_steps = [v4.1, v6.1];
+        }
+        let mut table = new_array::<PolicyTable>(name::POLICY, hook::COUNT as u32)?;
         for (i, hook) in (0..).zip(&compiled.hooks) {
             table.set(i, value(&*hook.table), 0)?;
         }
@@ -513,39 +500,21 @@ pub(super) fn pinned(pins: &PinDir, name: &'static str) -> Result<Map, Error> {
 
 /// A reference to an `abi` value as one that aya takes, without a copy: a policy is over a
 /// megabyte.
-fn value<T>(value: &T) -> &Value<T> {
+pub(super) fn value<T>(value: &T) -> &Value<T> {
     // SAFETY: `Value` is transparent.
     unsafe { &*std::ptr::from_ref(value).cast() }
 }
 
-/// A map to be put into a slot of the map of this name, with keys and values of these sizes. It has no BTF:
-/// `PolicyWords` of the kernel program says why that will do.
-fn new_map(
+/// An array to be put into a slot of the map of this name. It has no BTF: `PolicyWords` of the kernel program
+/// says why that will do.
+pub(super) fn new_array<T: IntoBytes + FromBytes + Copy + 'static>(
     slots: &'static str,
-    kind: bpf_map_type,
-    (key, value): (usize, usize),
     entries: u32,
-    flags: u32,
-) -> Result<MapData, Error> {
-    let shape =
-        aya_obj::Map::new_from_params(kind as u32, key as u32, value as u32, entries, flags);
-    Ok(MapData::create(shape, slots, None)?)
-}
-
-fn set_zones<K: Pod>(
-    zones: &mut Zones<K>,
-    slot: u32,
-    name: &'static str,
-    prefixes: impl Iterator<Item = (u8, K, u32)>,
-) -> Result<(), Error> {
-    let kind = bpf_map_type::BPF_MAP_TYPE_LPM_TRIE;
-    let sizes = (size_of::<Key<K>>(), size_of::<u32>());
-    let trie = new_map(name, kind, sizes, ZONE_PREFIXES, BPF_F_NO_PREALLOC)?;
-    let mut trie: LpmTrie<MapData, K, u32> = Map::LpmTrie(trie).try_into()?;
-    for (length, network, set) in prefixes {
-        trie.insert(&Key::new(length.into(), network), set, 0)?;
-    }
-    Ok(zones.set(slot, &trie, 0)?)
+) -> Result<Array<MapData, Value<T>>, Error> {
+    let kind = bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
+    let (key, value) = (size_of::<u32>() as u32, size_of::<T>() as u32);
+    let shape = aya_obj::Map::new_from_params(kind, key, value, entries, 0);
+    Ok(Map::Array(MapData::create(shape, slots, None)?).try_into()?)
 }
 
 /// The buckets of a limit: one, or of a share one for each interface.

@@ -26,6 +26,7 @@ mod rename;
 mod snmp;
 mod sysctl;
 mod system;
+mod zones;
 
 pub use address::{LocalAddress, Surroundings, surroundings, watch as watch_addresses};
 pub use attach::{AttachMode, Attached, attach, detach, detach_all, reattach};

@@ -25,7 +25,7 @@ pub(crate) enum Policy {
     SourceLarge,
     /// The same of errors that are sent, by destination and in total.
     Sent,
-    /// A rule passes echo from a zone of so many prefixes.
+    /// Rules pass echo from zones of so many prefixes.
     Zone(u32),
 }
 
@@ -54,7 +54,7 @@ impl Policy {
             );
         }
         if let Self::Zone(prefixes) = self {
-            return zone(prefixes);
+            return zones(prefixes);
         }
         let echo = match self {
             Self::Pass => "action = \"limit\"\nlimit = { rate = 1000000000, burst = 1000000000 }",
@@ -86,17 +86,23 @@ impl Policy {
     }
 }
 
-/// Echo passes from a zone of so many prefixes of 8 addresses each, from 10.0.0.0 on: where the bench's
-/// front takes its sources from.
-fn zone(prefixes: u32) -> String {
-    let mut text = format!(
-        "profile = \"host\"\n[[rule]]\nname = \"{ECHO}\"\nfamily = \"icmpv4\"\ntype = 8\n\
-         zone = \"many\"\naction = \"pass\"\n[zones]\nmany = [\n"
-    );
-    for n in 0..prefixes {
-        text += &format!("\"{}/29\",\n", Ipv4Addr::from_bits(0x0a00_0000 + 8 * n));
+/// Echo passes from two zones of so many prefixes of 8 addresses each, from 10.0.0.0 on, where the bench's
+/// front takes its sources from. They take turns, so that no two neighbours are one range.
+fn zones(prefixes: u32) -> String {
+    let mut text = "profile = \"host\"\n".to_owned();
+    for (zone, rule) in [("even", ECHO), ("odd", "bench-echo-odd")] {
+        text += &format!(
+            "[[rule]]\nname = \"{rule}\"\nfamily = \"icmpv4\"\ntype = 8\nzone = \"{zone}\"\n\
+             action = \"pass\"\n"
+        );
     }
-    text + "]\n"
+    text += "[zones]\n";
+    for (n, zone) in ["even", "odd"].iter().enumerate() {
+        let prefix = |i: u32| format!("\"{}/29\"", Ipv4Addr::from_bits(0x0a00_0000 + 8 * i));
+        let prefixes: Vec<_> = (0..prefixes).skip(n).step_by(2).map(prefix).collect();
+        text += &format!("{zone} = [{}]\n", prefixes.join(", "));
+    }
+    text
 }
 
 const ECHO: &str = "bench-echo";
