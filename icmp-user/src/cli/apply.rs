@@ -39,8 +39,8 @@ pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCo
         }
         _ => writeln!(
             out,
-            "the former file has changed or is gone, so what differs from it isn't known; \
-             `icmpgate profiles` shows the difference from the profile"
+            "the former file may have been written to since, or is gone, so what differs from it isn't \
+             known; `icmpgate profiles` shows the difference from the profile"
         )?,
     }
     out.flush()?;

@@ -108,10 +108,8 @@ impl Start {
         let names = || self.interfaces.iter().map(|i| i.name.as_str());
         let mut claims = Vec::new();
         let mut take = |name: &str| pins.claim(name).map(|claim| claims.push(claim));
-        if claim {
-            // Before anything is changed under a daemon that lives.
-            names().filter(|n| present.contains(*n)).try_for_each(&mut take)?;
-        }
+        // Before anything is changed under a daemon that lives.
+        names().filter(|n| present.contains(*n)).try_for_each(&mut take)?;
         let before = Maps::open(pins).and_then(|maps| maps.policy_info()).ok();
         let before = before.map(|info| text(&info.path)).filter(|file| !file.is_empty());
         if let (Some(file), None) = (&before, &self.policy.path) {

@@ -10,7 +10,7 @@ use icmp_common::abi::{DECISIONS, RULE_NONE, destination, family, fragment, orig
 use std::collections::HashMap;
 
 /// What tells contexts apart.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Dimensions {
     /// How many fragments are told apart: 1 or all.
     pub fragments: usize,

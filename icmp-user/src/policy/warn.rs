@@ -1,7 +1,7 @@
 //! What holds and yet hardly does what its author meant: said by `check`, and no mistake.
 
-use super::decide::{self, Decider};
-use super::{CheckMode, CheckedPolicy, Effect, Hook, Layer, Rule, compile::CompileError};
+use super::decide::{self, Decider, Dimensions};
+use super::{CheckMode, CheckedPolicy, Effect, Hook, Layer, Rule, Values, compile::CompileError};
 use icmp_common::abi::{RULE_NONE, family, fragment};
 use icmp_common::classify::{code_ignored, is_error, type_name};
 use icmp_common::verdict::Mode;
@@ -44,6 +44,7 @@ pub fn warnings(policy: &CheckedPolicy) -> Vec<Warning> {
             ),
         )
     }));
+    found.extend(Hook::ALL.into_iter().filter_map(|h| needed(policy, h).ok()).flatten());
     found.sort_by_key(|warning| warning.line);
     found
 }
@@ -101,6 +102,99 @@ fn idle_checks(policy: &CheckedPolicy, rule: &Rule) -> Vec<Warning> {
         .collect()
 }
 
+/// A message that others break without.
+struct Needed {
+    family: u8,
+    ty: u8,
+    code: u8,
+    name: &'static str,
+    /// For what, and by which document.
+    by: &'static str,
+    /// Whether to be limited along with others breaks it, too.
+    alone: bool,
+}
+
+/// By which path MTU discovery works.
+const MTU: &str = "path MTU discovery (RFC 1191, RFC 8201)";
+/// By which hosts on an IPv6 link find each other.
+const NEIGHBOURS: &str = "neighbour discovery (RFC 4861)";
+
+const NEEDED: [Needed; 4] = [
+    Needed::of((family::ICMPV4, 3, 4), "fragmentation-needed", MTU, true),
+    Needed::of((family::ICMPV6, 2, 0), "packet-too-big", MTU, true),
+    Needed::of((family::ICMPV6, 135, 0), "neighbor-solicitation", NEIGHBOURS, false),
+    Needed::of((family::ICMPV6, 136, 0), "neighbor-advertisement", NEIGHBOURS, false),
+];
+
+impl Needed {
+    const fn of(
+        (family, ty, code): (u8, u8, u8),
+        name: &'static str,
+        by: &'static str,
+        alone: bool,
+    ) -> Self {
+        Self { family, ty, code, name, by, alone }
+    }
+}
+
+/// The operator's rules of a hook that take in, beside what they are for, what the profile keeps apart
+/// because others break without it. A rule that names just that is taken at its word.
+fn needed(policy: &CheckedPolicy, hook: Hook) -> Result<Vec<Warning>, CompileError> {
+    if policy.mode == Mode::Observe {
+        return Ok(Vec::new());
+    }
+    let rules: Vec<&Rule> = policy.rules.iter().filter(|r| r.pattern.hook() == hook).collect();
+    let dimensions = places(policy, &rules);
+    let by_fragment = dimensions.fragments > 1;
+    let per_fragment = dimensions.contexts() / dimensions.fragments;
+    let mut decider = Decider::new(&rules, dimensions)?;
+    let mut found = Vec::new();
+    for needed in &NEEDED {
+        let row = decider.codes(needed.family, needed.ty)?[usize::from(needed.code)];
+        let later =
+            |place: usize| by_fragment && place / per_fragment == usize::from(fragment::LATER);
+        let places = decider.decisions(row).iter().enumerate();
+        let deciding: BTreeSet<u16> =
+            places.filter(|(place, _)| !later(*place)).map(|(_, rule)| *rule).collect();
+        for rule in deciding.iter().filter_map(|number| rules.get(usize::from(*number))) {
+            let single = |values: Option<&Values>| values.and_then(Values::single);
+            let is_named = single(rule.pattern.types.as_ref()) == Some(needed.ty)
+                && (!needed.alone
+                    || code_ignored(needed.family, needed.ty)
+                    || single(rule.pattern.codes.as_ref()) == Some(needed.code));
+            if rule.layer != Layer::Operator || rule.mode == Mode::Observe || is_named {
+                continue;
+            }
+            let does = match rule.effect() {
+                Effect::Drop(_) => "drops",
+                Effect::Limit(limits) if needed.alone && limits.iter().all(|l| !l.reserve) => {
+                    "limits along with others"
+                }
+                _ => continue,
+            };
+            let (name, Needed { name: message, by, .. }) = (&rule.name, needed);
+            found.push(warning(
+                rule,
+                format!(
+                    "rule `{name}` {does} `{message}`, which the profile keeps apart: {by} breaks \
+                     without it"
+                ),
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// All that rules tell apart but the message.
+fn places(policy: &CheckedPolicy, rules: &[&Rule]) -> Dimensions {
+    let mut names: Vec<&String> =
+        rules.iter().filter_map(|r| r.pattern.interface.as_ref()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let interfaces = std::iter::once(None).chain(names.into_iter().cloned().map(Some)).collect();
+    decide::dimensions(rules, policy.compile_zones(rules).chains, interfaces)
+}
+
 /// The operator's rules that observe a drop or a limit where, without them, a rule of the profile
 /// would have dropped in earnest: for each, those rules. By index of the policy's rules.
 ///
@@ -130,19 +224,12 @@ fn let_through(
 
     let rules: Vec<&Rule> = all.iter().map(|i| &policy.rules[*i]).collect();
     let rest: Vec<&Rule> = others.iter().map(|i| &policy.rules[*i]).collect();
-    let mut names: Vec<&String> =
-        rules.iter().filter_map(|r| r.pattern.interface.as_ref()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let interfaces: Vec<Option<String>> =
-        std::iter::once(None).chain(names.into_iter().cloned().map(Some)).collect();
-    let chains = policy.compile_zones(&rules).chains;
     // The same for both, so that a place means the same packets.
-    let dimensions = || decide::dimensions(&rules, chains.clone(), interfaces.clone());
-    let by_fragment = dimensions().fragments > 1;
-    let per_fragment = dimensions().contexts() / dimensions().fragments;
-    let mut with = Decider::new(&rules, dimensions())?;
-    let mut without = Decider::new(&rest, dimensions())?;
+    let dimensions = places(policy, &rules);
+    let by_fragment = dimensions.fragments > 1;
+    let per_fragment = dimensions.contexts() / dimensions.fragments;
+    let mut with = Decider::new(&rules, dimensions.clone())?;
+    let mut without = Decider::new(&rest, dimensions)?;
 
     // Each pair of rows, and whether it is of what has a header, which later fragments have not.
     let mut rows: HashSet<(u16, u16, bool)> = HashSet::new();

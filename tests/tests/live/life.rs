@@ -220,18 +220,20 @@ fn an_interface_that_comes_back_is_attached_again_with_its_counters() {
 }
 
 #[test]
-fn a_second_run_on_an_interface_that_is_looked_after_is_refused_and_harms_nothing() {
+fn a_second_start_on_an_interface_that_is_looked_after_is_refused_and_harms_nothing() {
     let site = Site::new();
     let daemon = site.start_with(&host(DROP_PING));
-    let output = site.icmpgate(&format!("run --iface {HOST_IF} --metrics off"));
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        said(&output).contains("another `icmpgate run` looks after gate0"),
-        "{}",
-        said(&output)
-    );
-    assert_eq!(said(&output).lines().count(), 1, "{}", said(&output));
-    assert_eq!(site.generation(), 1);
+    for command in ["run --metrics off", "attach"] {
+        let output = site.icmpgate(&format!("{command} --iface {HOST_IF}"));
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        assert!(
+            said(&output).contains("another `icmpgate run` looks after gate0"),
+            "{command}: {}",
+            said(&output)
+        );
+        assert_eq!(said(&output).lines().count(), 1, "{command}: {}", said(&output));
+        assert_eq!(site.generation(), 1, "{command}");
+    }
     let stats = counted(&site, || assert_eq!(ping(&site, 2), Some(1)));
     assert_counted(&stats, &["gate0 icmpv4 8/0 drop denied: 2"]);
     daemon.stop();

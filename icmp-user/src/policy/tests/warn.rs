@@ -70,6 +70,44 @@ fn a_check_that_comes_to_nothing_says_why() {
 }
 
 #[test]
+fn a_rule_that_takes_in_what_others_break_without_is_told() {
+    let broad = |what: &str| of(&rule("a", what));
+    let limit = "action = \"limit\"\nlimits = [{ rate = 10, burst = 20, key = \"source\" }]";
+    let unreachable = format!("family = \"icmpv4\"\ntype = 3\n{limit}");
+    assert_eq!(
+        broad(&unreachable),
+        ["2: rule `a` limits along with others `fragmentation-needed`, which the profile keeps \
+          apart: path MTU discovery (RFC 1191, RFC 8201) breaks without it"]
+    );
+    assert_eq!(broad(&format!("hook = \"egress\"\n{unreachable}")).len(), 1);
+    let dropped = |what: &str| broad(&format!("{what}\naction = \"drop\""));
+    let told = dropped("family = \"icmpv6\"\ntype = \"1-136\"");
+    let of_each = ["drops `packet-too-big`", "drops `neighbor-solicitation`", "`neighbor-advert"];
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told.iter().zip(of_each).all(|(said, part)| said.contains(part)), "{told:?}");
+    // Only for some is enough.
+    let zone = format!(
+        "[zones]\nlan = [\"10.0.0.0/8\"]\n{}",
+        rule("a", &format!("zone = \"lan\"\n{unreachable}"))
+    );
+    assert_eq!(of(&zone).len(), 1);
+    // What keeps it apart, names just that, observes, or leaves it to another rule, is meant so.
+    let meant = [
+        unreachable.replace("key = \"source\"", "reserve = true"),
+        unreachable.replace("type = 3", "type = 3\ncode = 4"),
+        unreachable.replace("type = 3", "type = 3\ncode = [\"0-3\", \"5-15\"]"),
+        format!("{unreachable}\nmode = \"observe\""),
+        "family = \"icmpv6\"\ntype = 2\naction = \"drop\"".to_owned(),
+    ];
+    for policy in meant {
+        let told = broad(&policy);
+        assert!(!told.iter().any(|said| said.contains("breaks without it")), "{policy}: {told:?}");
+    }
+    let apart = "family = \"icmpv4\"\ntype = 3\ncode = 4\naction = \"pass\"";
+    assert_eq!(of(&[rule("a", &unreachable), rule("b", apart)].concat()), NONE);
+}
+
+#[test]
 fn a_rule_that_observes_in_place_of_a_drop_names_both() {
     let observed = |name: &str, what: &str| {
         rule(name, &format!("family = \"icmpv4\"\n{what}\naction = \"drop\"\nmode = \"observe\""))
