@@ -38,15 +38,23 @@ pub const fn octets_cost(cost: u64, octets: u32) -> u64 {
     cost.wrapping_mul(octets as u64) >> OCTET_SHIFT
 }
 
+/// How far ahead admissions put a bucket of this depth at most, where charges are randomised: a packet of
+/// the whole depth may be charged twice.
+#[must_use]
+#[inline(always)]
+pub const fn reach(depth: u64) -> u64 {
+    depth.wrapping_mul(2)
+}
+
 /// What is spent of a bucket that stands at `tat`, at time `now`: 0 where it is full.
 ///
-/// Behind the present (the difference is negative), or further ahead than any admission puts it:
+/// Behind the present (the difference is negative), or further ahead than any admission puts it, `reach`:
 /// the bucket is full.
 #[must_use]
 #[inline(always)]
-pub const fn spent(tat: u64, now: u64, depth: u64) -> u64 {
+pub const fn spent(tat: u64, now: u64, reach: u64) -> u64 {
     let ahead = tat.wrapping_sub(now);
-    if ahead > depth.wrapping_add(SKEW) { 0 } else { ahead }
+    if ahead > reach.wrapping_add(SKEW) { 0 } else { ahead }
 }
 
 /// Whether a bucket of which `spent` is spent still has `cost`.

@@ -9,7 +9,7 @@
 //! All is exact to 0.2 % from 1 Mbit/s to 800 Gbit/s and from 0.001 % to 100 %; nothing overflows
 //! there, and the kernel program divides nothing.
 
-use crate::bucket::{OCTET_SHIFT, UNITS_PER_NS, UNITS_PER_S, octets_cost};
+use crate::bucket::{self, OCTET_SHIFT, UNITS_PER_NS, UNITS_PER_S, octets_cost};
 use core::fmt;
 
 /// What an octet takes at 1 Mbit/s, 8,000 ns, in the unit of [`octets_cost`].
@@ -123,6 +123,14 @@ pub const fn depth(burst_ms: u32) -> u64 {
 #[inline(always)]
 pub const fn depth_for(depth: u64, cost: u64) -> u64 {
     if cost > depth { cost } else { depth }
+}
+
+/// How far ahead admissions put such a bucket at most: one packet passes whatever it costs, which is less than
+/// 2^54 (see [`cost`]), and may be charged twice.
+#[must_use]
+#[inline(always)]
+pub const fn reach(depth: u64) -> u64 {
+    bucket::reach(depth).wrapping_add(1 << 55)
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use aya_ebpf::helpers::bpf_get_prandom_u32;
 use core::hint::black_box;
 use icmp_common::{
     abi::{Bucket, KeyedLimit, PolicyTable, Rule, TotalLimit, limit_flag, limit_key},
-    bucket::{UNITS_PER_S, has, octets_cost, spent},
+    bucket::{UNITS_PER_S, has, octets_cost, reach, spent},
     parse::Packet,
     verdict::Reason,
 };
@@ -249,13 +249,13 @@ fn draw(subject: &Subject<'_>, total: &TotalLimit) -> Option<Draw> {
         return share::draw(total, subject.octets);
     }
     let cost = cost_of(subject, total.cost, total.flags);
-    Some(Draw { bucket: total.limit, cost, depth: total.depth })
+    Some(Draw { bucket: total.limit, cost, depth: total.depth, reach: reach(total.depth) })
 }
 
 /// What a total has left; `None` where not even one packet more.
 #[inline(always)]
 fn peek(total: &TotalLimit, draw: Draw, clock: &mut Clock) -> Option<Room> {
-    let Draw { bucket, cost, depth } = draw;
+    let Draw { bucket, cost, depth, reach } = draw;
     let Some(bucket) = BUCKETS.get_ptr_mut(bucket) else {
         return Some(Room { strangers: true, plenty: true });
     };
@@ -264,26 +264,29 @@ fn peek(total: &TotalLimit, draw: Draw, clock: &mut Clock) -> Option<Room> {
     let (tat, established) = unsafe {
         (atomic::load(&raw const (*bucket).tat), atomic::load(&raw const (*bucket).established))
     };
-    let spent = spent(tat, now, depth);
+    let spent = spent(tat, now, reach);
     if !has(spent, cost, depth) {
         return None;
     }
     let theirs = if now.wrapping_sub(established) < RECENT { depth / 4 } else { 0 };
-    Some(Room { strangers: has(spent, cost, depth - theirs), plenty: has(spent, cost, depth / 2) })
+    // A packet as large as the whole burst has to find the bucket full, and then passes.
+    let strangers = if depth - theirs > cost { depth - theirs } else { cost };
+    Some(Room { strangers: has(spent, cost, strangers), plenty: has(spent, cost, depth / 2) })
 }
 
 /// Charges the bucket of a packet's key; where that has none, the limit's own, which all
-/// such keys share.
+/// such keys share, and which so is random like any that strangers share.
 #[inline(always)]
 fn charge_key(subject: &Subject<'_>, keyed: &KeyedLimit, clock: &mut Clock, room: Room) -> Charged {
     let now = clock.now(keyed.flags);
     let cost = cost_of(subject, keyed.cost, keyed.flags);
     let key = key::of(subject.packet, subject.hardware, keyed);
     let charged = cells::charge(subject.policy, keyed, key, now, cost, room.strangers, room.plenty);
-    if charged == Charged::NoCell
-        && icmpgate_charge_bucket(keyed.limit, now, cost, keyed.depth, cost) != 0
-    {
-        return Charged::Yes;
+    if charged == Charged::NoCell {
+        let (bucket, depth) = (keyed.limit, keyed.depth);
+        if charge_bucket(&Draw { bucket, cost, depth, reach: reach(depth) }, random(), now) {
+            return Charged::Yes;
+        }
     }
     charged
 }
@@ -291,18 +294,15 @@ fn charge_key(subject: &Subject<'_>, keyed: &KeyedLimit, clock: &mut Clock, room
 /// Charges a total. It may have been spent since it was peeked at.
 #[inline(always)]
 fn charge(total: &TotalLimit, draw: Draw, clock: &mut Clock, established: bool) -> bool {
-    let Draw { bucket: index, cost, depth } = draw;
     let now = clock.now(total.flags);
-    let charged =
-        if total.flags & limit_flag::RANDOM != 0 { cost.wrapping_mul(random()) } else { cost };
-    let Some(bucket) = BUCKETS.get_ptr_mut(index) else { return true };
+    let times = if total.flags & limit_flag::RANDOM != 0 { random() } else { 1 };
+    let Some(bucket) = BUCKETS.get_ptr_mut(draw.bucket) else { return true };
     if established {
         // SAFETY: a field of an element of the map; a lost write is one of a time that is as good.
         unsafe { (&raw mut (*bucket).established).write_volatile(now) };
     }
     // Once without a call, which costs as much as the charge.
-    charge_once(bucket, now, cost, depth, charged)
-        .unwrap_or_else(|| icmpgate_charge_bucket(index, now, cost, depth, charged) != 0)
+    charge_once(bucket, &draw, times, now).unwrap_or_else(|| charge_bucket(&draw, times, now))
 }
 
 /// How often a packet is charged where charges are randomised: see `Draws`.
@@ -315,36 +315,46 @@ fn random() -> u64 {
     draws.next(|| unsafe { bpf_get_prandom_u32() })
 }
 
-/// Whether a bucket had `cost`, and was charged; `None` where another CPU came first.
+/// Whether a bucket had what is asked of it, and was charged so many times; `None` where another CPU came
+/// first.
 #[inline(always)]
-fn charge_once(bucket: *mut Bucket, now: u64, cost: u64, depth: u64, charged: u64) -> Option<bool> {
+fn charge_once(bucket: *mut Bucket, draw: &Draw, times: u64, now: u64) -> Option<bool> {
     // SAFETY: a field of an element of the map.
     let tat = unsafe { &raw mut (*bucket).tat };
     // SAFETY: as above.
     let was = unsafe { atomic::load(tat) };
-    let spent = spent(was, now, depth);
-    if !has(spent, cost, depth) {
+    let spent = spent(was, now, draw.reach);
+    if !has(spent, draw.cost, draw.depth) {
         return Some(false);
     }
-    let new = now.wrapping_add(spent).wrapping_add(charged);
+    let new = now.wrapping_add(spent).wrapping_add(draw.cost.wrapping_mul(times));
     // SAFETY: as above.
     unsafe { atomic::compare_exchange(tat, was, new) }.is_ok().then_some(true)
 }
 
-/// Charges a bucket that all CPUs share where it has `cost`: 1, or 0 where it hasn't, or where other
-/// CPUs kept coming first. A global function, which the verifier looks at once.
+/// Charges a bucket that all CPUs share, as [`charge_once`] does, as often as other CPUs come first, but for
+/// a bound.
+#[inline(always)]
+fn charge_bucket(draw: &Draw, times: u64, now: u64) -> bool {
+    let Draw { bucket, cost, depth, reach } = *draw;
+    icmpgate_charge_bucket(u64::from(bucket) | times << 32, now, cost, depth, reach) != 0
+}
+
+/// What [`charge_bucket`] does: 1, or 0. `what` is the bucket, and above it how many times it is charged. A
+/// global function, which the verifier looks at once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn icmpgate_charge_bucket(
-    index: u32,
+    what: u64,
     now: u64,
     cost: u64,
     depth: u64,
-    charged: u64,
+    reach: u64,
 ) -> u32 {
-    let Some(bucket) = BUCKETS.get_ptr_mut(index) else { return 1 };
+    let draw = Draw { bucket: what as u32, cost, depth, reach };
+    let Some(bucket) = BUCKETS.get_ptr_mut(draw.bucket) else { return 1 };
     for _ in 0..TRIES {
-        if let Some(charged) = charge_once(bucket, now, cost, depth, charged) {
+        if let Some(charged) = charge_once(bucket, &draw, what >> 32, now) {
             return charged.into();
         }
     }

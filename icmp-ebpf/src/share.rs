@@ -7,7 +7,7 @@
 use crate::maps::{ENDPOINTS, INTERFACE_ID};
 use icmp_common::{
     abi::{TotalLimit, bucket_of_share},
-    share::{cost, depth_for},
+    share::{cost, depth_for, reach},
 };
 
 /// What a total asks of which bucket.
@@ -18,6 +18,8 @@ pub struct Draw {
     pub cost: u64,
     /// The depth of the bucket.
     pub depth: u64,
+    /// How far ahead it can be.
+    pub reach: u64,
 }
 
 /// What a packet of so many octets asks of a share; `None` where the interface's speed isn't known, so
@@ -29,7 +31,7 @@ pub fn draw(total: &TotalLimit, octets: u64) -> Option<Draw> {
         return None;
     }
     let bucket = bucket_of_share(total.limit, INTERFACE_ID.load());
-    Some(Draw { bucket, cost, depth: depth_for(total.depth, cost) })
+    Some(Draw { bucket, cost, depth: depth_for(total.depth, cost), reach: reach(total.depth) })
 }
 
 /// What a packet of so many octets costs under a share of this factor; 0 where the interface's speed

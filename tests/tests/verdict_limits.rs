@@ -229,6 +229,60 @@ fn a_quarter_of_a_total_is_for_those_who_were_there_before() {
     assert_eq!(of_strangers + of_known + rest, 100);
 }
 
+/// To have a cell is not to be established: who came after the half was spent waits with the strangers.
+#[test]
+fn who_has_a_cell_and_is_no_old_acquaintance_leaves_the_last_quarter() {
+    let gate = Gate::new(&limited("icmpv4", &source_and_total(50, 100)));
+    let passes = |from: u32| {
+        let frame = ping(&Ipv4Addr::from(from).to_string());
+        gate.shared().run(Program::Ingress, &frame, 1).expect("it runs").action == 2
+    };
+    const KNOWN: u32 = 0xc000_0201;
+    const LATE: u32 = 0x0b00_0001;
+    assert!(passes(KNOWN) && passes(KNOWN));
+    assert!((0..50).all(|n| passes(0x0a00_0000 + n)), "half of it, and a little");
+    assert!(passes(LATE) && passes(LATE), "there is room for strangers");
+    assert!((50..70).all(|n| passes(0x0a00_0000 + n)), "all but the last quarter");
+    assert!(passes(KNOWN), "75");
+    assert!(!passes(LATE), "its own limit isn't spent, and it has no share of the last quarter");
+    assert!(passes(KNOWN));
+}
+
+#[test]
+fn two_limits_in_total_are_both_asked() {
+    let limits = r#"{ rate = 1, burst = 5, every = "hour", random = false },
+        { rate = 1, burst = 3, every = "hour", random = false }"#;
+    let mut gate = Gate::new(&limited("icmpv4", limits));
+    let all = (1..=10).map(|n| ping(&format!("192.0.2.{n}")));
+    assert_eq!(passed(&mut gate, all, Reason::OVER_LIMIT), 3);
+    let [five, three] = limits_of(&mut gate, "limited")[..] else { panic!("two limits") };
+    assert_eq!((five.count.passed, five.count.refused), (3, 0));
+    assert_eq!((three.count.passed, three.count.refused), (3, 7));
+}
+
+/// A random charge may put a bucket further ahead than its burst: of a slow limit by hours, which is no
+/// clock that jumped.
+#[test]
+fn a_slow_total_that_is_random_gives_nothing_back() {
+    const RULES: u8 = 100;
+    let rule = |code: u8| {
+        format!(
+            "[[rule]]\nname = \"r{code}\"\nfamily = \"icmpv4\"\ntype = 200\ncode = {code}\n\
+             action = \"limit\"\nlimit = {{ rate = 1, burst = 1, every = \"hour\" }}\n"
+        )
+    };
+    let rules: String = (0..RULES).map(rule).collect();
+    let mut gate = Gate::new(&format!("profile = \"host\"\n{rules}"));
+    let mut passed = 0;
+    for code in 0..RULES {
+        let frame: Vec<u8> = Ipv4::between("192.0.2.1", HERE).icmp(Message::new(200, code)).into();
+        passed += (0..1000).take_while(|_| gate.send(&frame).verdict() == Verdict::Pass).count();
+    }
+    gate.settle();
+    // A packet that isn't charged passes, and one more: 1.5 of each in the mean, with a deviation of 0.87.
+    assert!((90..=215).contains(&passed), "{passed}");
+}
+
 /// What a total has no room for makes no cell, so a flood doesn't churn the table.
 #[test]
 fn beyond_a_total_no_source_is_remembered() {
@@ -249,8 +303,8 @@ fn a_full_table_falls_back_to_one_bucket_and_is_counted() {
     let after = stats(&mut gate);
     assert!((1000..=1024).contains(&after.taken), "nearly every cell is taken: {after:?}");
     assert_eq!(after.full, u64::from(strangers) - after.taken);
-    // Those without a cell share one bucket.
-    assert_eq!(passed, after.taken + 3);
+    // Those without a cell share one bucket of three, and what they are charged is random.
+    assert!((after.taken + 1..=after.taken + 30).contains(&passed), "{passed}, {after:?}");
 }
 
 #[test]

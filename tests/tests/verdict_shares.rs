@@ -12,7 +12,10 @@ use icmpgate_tests::{
     message::{echo, error_v4},
     repetitions,
 };
-use std::{net::Ipv4Addr, time::Instant};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 const HERE: &str = "198.51.100.1";
 
@@ -228,6 +231,34 @@ fn a_burst_that_is_less_than_a_packet_lets_one_pass() {
     for octets in [60, 1514] {
         let mut gate = gate_at(&limited("ingress", share), 1);
         assert_eq!(passed(&mut gate, times(&ping_of("192.0.2.1", octets), 20)), 1, "{octets}");
+    }
+}
+
+/// A packet that passes though it is larger than the burst is paid for by those that follow, whatever
+/// their size.
+#[test]
+fn small_packets_wait_for_what_a_large_one_spent() {
+    let share = r#"{ share = "0.01%", burst = "10ms", random = false }"#;
+    let mut gate = gate_at(&limited("ingress", share), 10);
+    let turns = (0..100).flat_map(|_| [ping_of("192.0.2.1", 1514), ping_of("192.0.2.1", 60)]);
+    // At 125 octets a second the first takes 12 s.
+    assert_eq!(passed(&mut gate, turns), 1);
+}
+
+/// However much of a share is kept for those who were there before, a full bucket lets one packet pass.
+#[test]
+fn a_large_packet_of_a_stranger_finds_room_in_a_full_bucket() {
+    let limits =
+        r#"{ rate = 1000, burst = 1000, key = "source" }, { share = "0.5%", random = false }"#;
+    let mut gate = gate_at(&limited("ingress", limits), 10);
+    for n in 1..=3 {
+        let known = ping_of("192.0.2.1", 60);
+        assert_eq!(passed(&mut gate, times(&known, 2)), 2, "{n}");
+        // 60 octets come back in 10 ms; 590 of the burst's 625 are more than three quarters.
+        std::thread::sleep(Duration::from_millis(40));
+        let large = ping_of(&format!("198.51.100.{n}"), 590);
+        assert_eq!(passed(&mut gate, [large]), 1, "{n}");
+        std::thread::sleep(Duration::from_millis(150));
     }
 }
 

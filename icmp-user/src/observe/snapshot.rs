@@ -10,7 +10,7 @@ use icmp_common::{
         ClassKey, Counter, Interface, LimitInfo, PolicyInfo, attach_mode, class_kind, egress_mode,
         family, hook, limit_flag, limit_key,
     },
-    bucket::{OCTET_SHIFT, spent},
+    bucket::{OCTET_SHIFT, reach, spent},
     cells::WAYS,
     classify::{code_name, type_name},
     penalty::REFUSALS,
@@ -94,7 +94,7 @@ pub enum Pace {
 impl LimitState {
     fn new(entry: &LimitEntry, now: u64) -> Self {
         let LimitEntry { info, bucket, count, .. } = entry;
-        let spent = spent(bucket.tat, now, info.depth).min(info.depth);
+        let spent = spent(bucket.tat, now, reach(info.depth)).min(info.depth);
         let octets = info.flags & limit_flag::OCTETS != 0;
         let cost = u128::from(info.cost.max(1)) >> if octets { OCTET_SHIFT } else { 0 };
         let left = u128::from(info.depth - spent) / cost.max(1);
