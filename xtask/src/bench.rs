@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Only these cases
     #[arg(long = "case", value_name = "NAME", num_args = 1..)]
     cases: Vec<String>,
+    /// In place of them, what it costs in user space: times and memory
+    #[arg(long, conflicts_with_all = ["cases", "json"])]
+    user_space: bool,
 }
 
 /// Builds all that is measured and becomes the bench.
@@ -34,6 +37,10 @@ pub(crate) fn run(args: Args) -> Result<()> {
     for case in args.cases {
         words.extend(["--case".into(), case.into()]);
     }
-    build::object(setup::ensure(Want::default())?)?;
+    // The program and its stage need the BPF filesystem; the cases need neither.
+    build::object(setup::ensure(Want { bpffs: args.user_space, ..Want::default() })?)?;
+    if args.user_space {
+        words.extend(["--user-space".into(), build::program(true)?.into()]);
+    }
     rig::become_program("bench", words)
 }

@@ -88,7 +88,7 @@ impl Policy {
 
 /// Echo passes from two zones of so many prefixes of 8 addresses each, from 10.0.0.0 on, where the bench's
 /// front takes its sources from. They take turns, so that no two neighbours are one range.
-fn zones(prefixes: u32) -> String {
+pub(crate) fn zones(prefixes: u32) -> String {
     let mut text = "profile = \"host\"\n".to_owned();
     for (zone, rule) in [("even", ECHO), ("odd", "bench-echo-odd")] {
         text += &format!(
@@ -200,7 +200,7 @@ const TO6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 const ETHERNET: usize = 14;
 
 /// An ICMPv4 echo request in a frame of this many octets.
-fn echo(octets: usize) -> Vec<u8> {
+pub(crate) fn echo(octets: usize) -> Vec<u8> {
     let message = frame::icmp(8, 0, [0, 1, 0, 1], &counting(octets - ETHERNET - 20 - 8));
     LINK.frame(IPV4, &V4::new(FROM, TO, ICMP).packet(&message))
 }

@@ -8,6 +8,7 @@ mod cases;
 mod machine;
 mod measure;
 mod report;
+mod user;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use cases::{Case, Policy};
@@ -42,6 +43,9 @@ struct Args {
     /// Only these cases
     #[arg(long = "case", value_name = "NAME", num_args = 1..)]
     cases: Vec<String>,
+    /// In place of them, what this icmpgate costs in user space
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cases", "json"])]
+    user_space: Option<PathBuf>,
 }
 
 /// The figures of one case.
@@ -98,8 +102,11 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
-    let cases = chosen(&args.cases)?;
     icmpgate::datapath::check_system()?;
+    if let Some(program) = &args.user_space {
+        return user::run(program, args.rounds);
+    }
+    let cases = chosen(&args.cases)?;
     let cpu = machine::stay_on_one_cpu()?;
     verify(&cases)?;
     let mut loaded = Loaded::all(false)?;

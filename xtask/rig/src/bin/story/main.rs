@@ -7,18 +7,17 @@
 mod acts;
 mod flood;
 mod forged;
-mod gate;
-mod netns;
 mod report;
-mod signal;
-mod stage;
 mod tell;
 mod wire;
 
 use anyhow::Result;
 use clap::Parser;
 use gate::{Gate, METRICS};
-use icmpgate_rig::text::{Look, Paint, thousands};
+use icmpgate_rig::{
+    gate, netns, signal, stage,
+    text::{Look, Paint, thousands},
+};
 use signal::Stopped;
 use stage::{GATE, GATE_V4, GATE_V6, PEER, PEER_V4, PEER_V6, Stage};
 use std::{
@@ -27,6 +26,9 @@ use std::{
     process::ExitCode,
     time::Instant,
 };
+
+/// What icmpgate is told to do.
+const POLICY: &str = include_str!("policy.toml");
 
 /// Send a story through icmpgate, in two network namespaces of its own.
 #[derive(Parser)]
@@ -71,7 +73,7 @@ fn run(args: &Args) -> Result<bool> {
     let began = Instant::now();
     // Dropped in the opposite order: the gate ends before its stage goes.
     let mut stage = Stage::new(args.keep)?;
-    let mut gate = Gate::start(&args.program, &stage, args.keep)?;
+    let mut gate = Gate::start(&args.program, &stage, POLICY, args.keep)?;
     let ready = began.elapsed();
     writeln!(
         out,

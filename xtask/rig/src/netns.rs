@@ -20,18 +20,22 @@ const FOLDER: &str = "/run/netns";
 
 /// A namespace by its name.
 #[derive(Clone, Debug)]
-pub(crate) struct Namespace {
+pub struct Namespace {
     name: String,
 }
 
 /// The names of all that there are.
-pub(crate) fn names() -> Vec<String> {
+#[must_use]
+pub fn names() -> Vec<String> {
     let entries = fs::read_dir(FOLDER).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 /// Runs `ip` with these words, separated by spaces.
-pub(crate) fn ip(words: &str) -> Result<()> {
+///
+/// # Errors
+/// What `ip` says.
+pub fn ip(words: &str) -> Result<()> {
     let out = Command::new("ip")
         .args(words.split(' '))
         .stdin(Stdio::null())
@@ -46,40 +50,62 @@ pub(crate) fn ip(words: &str) -> Result<()> {
 }
 
 impl Namespace {
-    pub(crate) fn new(name: String) -> Self {
+    /// Of this name, whether it is there or not.
+    #[must_use]
+    pub fn new(name: String) -> Self {
         Self { name }
     }
 
-    pub(crate) fn name(&self) -> &str {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
         &self.name
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
+    /// The file that stands for it.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
         Path::new(FOLDER).join(&self.name)
     }
 
-    pub(crate) fn create(&self) -> Result<()> {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// What `ip` says.
+    pub fn create(&self) -> Result<()> {
         ip(&format!("netns add {}", self.name))
     }
 
     /// Removes it, if it is there. What holds its last process or socket keeps it alive unnamed.
-    pub(crate) fn remove(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// What `ip` says.
+    pub fn remove(&self) -> Result<()> {
         if self.path().exists() { ip(&format!("netns del {}", self.name)) } else { Ok(()) }
     }
 
     /// Runs `ip` in it.
-    pub(crate) fn ip(&self, words: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// What `ip` says.
+    pub fn ip(&self, words: &str) -> Result<()> {
         ip(&format!("-n {} {words}", self.name))
     }
 
     /// Sets a value below /proc/sys/net.
-    pub(crate) fn sysctl(&self, path: &str, value: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn sysctl(&self, path: &str, value: &str) -> Result<()> {
         let file = Path::new("/proc/sys/net").join(path);
         self.run(|| fs::write(&file, value).with_context(|| format!("can't set {path}")))
     }
 
     /// Calls this in a thread whose network is this one. Sockets that it returns stay in it.
-    pub(crate) fn run<T: Send>(&self, what: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    ///
+    /// # Errors
+    /// Where it can't be entered, and those of `what`.
+    pub fn run<T: Send>(&self, what: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let file = self.open()?;
         thread::scope(|scope| {
             let inside = scope.spawn(|| {
@@ -91,7 +117,10 @@ impl Namespace {
     }
 
     /// Has this command's network be this one.
-    pub(crate) fn inside(&self, command: &mut Command) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where it isn't there.
+    pub fn inside(&self, command: &mut Command) -> Result<()> {
         let file = self.open()?;
         let enter = move || Ok(setns(&file, CloneFlags::CLONE_NEWNET)?);
         // SAFETY: between fork and exec there is one system call, on a descriptor that is open.
@@ -100,7 +129,10 @@ impl Namespace {
     }
 
     /// Runs a tool in it for at most this long, and returns what it printed, however it ended.
-    pub(crate) fn tool(&self, words: &str, most: Duration) -> Result<String> {
+    ///
+    /// # Errors
+    /// Where it can't be started, or takes longer.
+    pub fn tool(&self, words: &str, most: Duration) -> Result<String> {
         let (program, args) = words.split_once(' ').unwrap_or((words, ""));
         let mut command = Command::new(program);
         command.args(args.split(' ')).env("LC_ALL", "C");
@@ -132,7 +164,7 @@ impl Namespace {
 }
 
 /// Has this command get a signal when the story dies without a word.
-pub(crate) fn dies_with_us(command: &mut Command, signal: i32) {
+pub fn dies_with_us(command: &mut Command, signal: i32) {
     let ask = move || {
         // SAFETY: a system call without pointers.
         match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) } {

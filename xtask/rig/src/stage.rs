@@ -1,5 +1,6 @@
-//! The stage: two namespaces, a veth pair between them, a folder for files and a place for pins.
-//! Whatever becomes of the story, dropping the stage takes all of it away, unless it is kept.
+//! The stage of the story, and of the bench of user space: two namespaces, a veth pair between them, a folder
+//! for files and a place for pins. Whatever becomes of them, dropping the stage takes all of it away, unless it
+//! is kept.
 //!
 //! Only a SIGKILL leaves something behind; since every name has the number of its process, the next
 //! story finds what is nobody's any more.
@@ -22,37 +23,45 @@ const KEPT: &str = "icmpgate-kept-";
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// The interface that is protected.
-pub(crate) const GATE: &str = "gate0";
+pub const GATE: &str = "gate0";
 /// The one that everything is sent from.
-pub(crate) const PEER: &str = "peer0";
+pub const PEER: &str = "peer0";
 /// Their addresses.
-pub(crate) const GATE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-pub(crate) const GATE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-pub(crate) const PEER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
-pub(crate) const PEER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
+pub const GATE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// Likewise.
+pub const GATE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+/// Likewise.
+pub const PEER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+/// Likewise.
+pub const PEER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 /// The peer's address in the zone `crowd`.
-pub(crate) const CROWD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
+pub const CROWD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 /// An address that the peer would forward to.
-pub(crate) const BEYOND: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
-pub(crate) const GATE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
-pub(crate) const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+pub const BEYOND: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
+/// Their hardware addresses.
+pub const GATE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+/// Likewise.
+pub const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
 /// The stage.
-pub(crate) struct Stage {
+pub struct Stage {
     /// What is protected.
-    pub(crate) gate: Namespace,
+    pub gate: Namespace,
     /// Where everything comes from.
-    pub(crate) peer: Namespace,
+    pub peer: Namespace,
     /// The pin directory of the instance.
-    pub(crate) pins: PinDir,
+    pub pins: PinDir,
     /// Where the policy and the log are.
-    pub(crate) folder: PathBuf,
+    pub folder: PathBuf,
     kept: bool,
 }
 
 impl Stage {
     /// Sets it up. `keep` gives it a name that no later story clears away.
-    pub(crate) fn new(keep: bool) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Where something can't be made; what was made until then is taken away.
+    pub fn new(keep: bool) -> Result<Self> {
         let name = format!("{}{}", if keep { KEPT } else { PREFIX }, process::id());
         let stage = Self::named(&name);
         // From here on there is something to take away, whatever fails.
@@ -110,7 +119,7 @@ impl Stage {
     }
 
     /// Leaves everything as it is when the story ends.
-    pub(crate) fn keep(&mut self) {
+    pub fn keep(&mut self) {
         self.kept = true;
     }
 
@@ -132,7 +141,7 @@ impl Drop for Stage {
         if !self.kept
             && let Err(error) = self.remove()
         {
-            eprintln!("story: something is left behind: {error:#}");
+            eprintln!("something is left behind: {error:#}");
         }
     }
 }
@@ -142,7 +151,7 @@ fn mac(octets: [u8; 6]) -> String {
 }
 
 /// Takes away what stories left that were killed, and returns how many there were.
-pub(crate) fn clear_leftovers() -> usize {
+pub fn clear_leftovers() -> usize {
     let files = |folder: &Path| -> Vec<String> {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
@@ -165,10 +174,11 @@ fn number_of(name: &str) -> Option<u32> {
     rest.parse().ok()
 }
 
-/// Whether a story runs under this number: another may have it by now.
+/// Whether a story, or a bench, runs under this number: another may have it by now.
 fn is_story(number: u32) -> bool {
     number != process::id()
-        && fs::read_to_string(format!("/proc/{number}/comm")).is_ok_and(|comm| comm == "story\n")
+        && fs::read_to_string(format!("/proc/{number}/comm"))
+            .is_ok_and(|comm| ["story\n", "bench\n"].contains(&&*comm))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! The product itself: the real program, started in the protected namespace and asked for its
 //! metrics there.
 
+use crate::metrics::Counts;
 use crate::{
     netns, signal,
     stage::{GATE, Stage},
 };
 use anyhow::{Context as _, Result, bail};
-use icmpgate_rig::metrics::Counts;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, setsid},
@@ -21,34 +21,34 @@ use std::{
     time::Duration,
 };
 
-/// What it is told to do.
-const POLICY: &str = include_str!("policy.toml");
 /// Where its metrics are, inside its namespace: the default.
-pub(crate) const METRICS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9917);
+pub const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9917);
 
 /// How long it may take to be verified and attached, and to detach.
 const READY: Duration = Duration::from_secs(30);
 const GONE: Duration = Duration::from_secs(10);
 
 /// The running program. Dropped, it is stopped.
-pub(crate) struct Gate {
+pub struct Gate {
     child: Child,
     log: PathBuf,
     kept: bool,
 }
 
 impl Gate {
-    /// Starts it and waits until it filters.
-    pub(crate) fn start(program: &Path, stage: &Stage, keep: bool) -> Result<Self> {
-        let policy = stage.folder.join("policy.toml");
-        fs::write(&policy, POLICY)?;
+    /// Starts it with a policy and waits until it filters. With `keep` it outlives this process.
+    ///
+    /// # Errors
+    /// Where it doesn't start, or isn't ready in time: with what it said.
+    pub fn start(program: &Path, stage: &Stage, policy: &str, keep: bool) -> Result<Self> {
+        let file = stage.folder.join("policy.toml");
+        fs::write(&file, policy)?;
         let log = stage.folder.join("log");
         let mut command = Command::new(program);
-        command.args(["run", "--iface", GATE, "--mode", "native", "--policy"]).arg(policy);
+        command.args(["run", "--iface", GATE, "--mode", "native", "--policy"]).arg(file);
         command.arg("--metrics").arg(METRICS.to_string());
         command.arg("--pin-dir").arg(stage.pins.path());
-        let output = File::create_new(&log)?;
+        let output = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         // Out of reach of a ctrl-C either way.
         if keep {
@@ -86,21 +86,31 @@ impl Gate {
     }
 
     /// What it has said so far.
-    pub(crate) fn words(&self) -> String {
+    #[must_use]
+    pub fn words(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default().trim().replace('\n', "; ")
     }
 
+    /// Its number as a process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its number and its log, for whoever takes it over.
-    pub(crate) fn keep(&mut self) -> (u32, &Path) {
+    pub fn keep(&mut self) -> (u32, &Path) {
         self.kept = true;
         (self.child.id(), &self.log)
     }
 
     /// Asks it for what it has counted.
-    pub(crate) fn scrape(&mut self, stage: &Stage) -> Result<Counts> {
+    ///
+    /// # Errors
+    /// Where it ended, or doesn't answer.
+    pub fn scrape(&mut self, stage: &Stage) -> Result<Counts> {
         signal::check()?;
         if let Some(status) = self.child.try_wait()? {
-            bail!("icmpgate ended in the middle of the story ({status}): {}", self.words());
+            bail!("icmpgate ended in the middle ({status}): {}", self.words());
         }
         let text = stage.gate.run(|| get(METRICS)).context("can't read the metrics")?;
         Ok(Counts::read(&text))
@@ -131,13 +141,16 @@ impl Drop for Gate {
         if !self.kept
             && let Err(error) = self.stop()
         {
-            eprintln!("story: {error:#}");
+            eprintln!("icmpgate, started for this: {error:#}");
         }
     }
 }
 
 /// One HTTP request. Version 1.0: the answer ends where the connection does.
-fn get(address: SocketAddr) -> Result<String> {
+///
+/// # Errors
+/// Where nobody answers, or not with 200.
+pub fn get(address: SocketAddr) -> Result<String> {
     let most = Duration::from_secs(5);
     let mut stream = TcpStream::connect_timeout(&address, most)?;
     stream.set_read_timeout(Some(most))?;

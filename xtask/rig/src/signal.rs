@@ -14,7 +14,10 @@ static CAME: AtomicI32 = AtomicI32::new(0);
 
 /// A signal asked the story to stop.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stopped(pub(crate) i32);
+pub struct Stopped(
+    /// Its number.
+    pub i32,
+);
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,7 +33,10 @@ extern "C" fn note(signal: i32) {
 }
 
 /// From here on the signals that end a program are noted instead.
-pub(crate) fn catch() -> nix::Result<()> {
+///
+/// # Errors
+/// Where the kernel refuses.
+pub fn catch() -> nix::Result<()> {
     let action = SigAction::new(SigHandler::Handler(note), SaFlags::empty(), SigSet::empty());
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
         // SAFETY: the handler only stores to an atomic.
@@ -40,7 +46,10 @@ pub(crate) fn catch() -> nix::Result<()> {
 }
 
 /// Whether the story may go on.
-pub(crate) fn check() -> Result<(), Stopped> {
+///
+/// # Errors
+/// The signal that came.
+pub fn check() -> Result<(), Stopped> {
     match CAME.load(Ordering::Relaxed) {
         0 => Ok(()),
         signal => Err(Stopped(signal)),
@@ -48,7 +57,10 @@ pub(crate) fn check() -> Result<(), Stopped> {
 }
 
 /// Waits until something is so, and says whether it came to be within this time.
-pub(crate) fn wait<E: From<Stopped>>(
+///
+/// # Errors
+/// The signal that came meanwhile, and those of `so`.
+pub fn wait<E: From<Stopped>>(
     most: Duration,
     mut so: impl FnMut() -> Result<bool, E>,
 ) -> Result<bool, E> {
