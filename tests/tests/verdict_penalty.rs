@@ -380,7 +380,9 @@ fn a_full_table_boxes_nobody_new_and_is_counted() {
         routes: vec![line("0.0.0.0/0", &[(INDEX, Some("192.0.2.254"))])],
     };
     let penalty = "after = 2, time = \"60s\", off-link = true";
-    gate_with(&policy("icmpv4", penalty, ""), &tables, |gate| {
+    // So many keys that none of these goes without a bucket of its own.
+    let keys = "[limits]\nkeys = 1048576";
+    gate_with(&policy("icmpv4", penalty, keys), &tables, |gate| {
         let mut send = |address: &Ipv4Addr| gate.send(&ping(&address.to_string())).reason();
         let (last, fitting) = addresses.split_last().expect("some");
         assert_eq!(send(&fitting[0]), PASS);
