@@ -32,6 +32,7 @@ use icmp_common::{
     abi::{Bucket, KeyedLimit, PolicyTable, Rule, TotalLimit, limit_flag, limit_key},
     bucket::{UNITS_PER_S, has, octets_cost, reach, spent},
     parse::Packet,
+    share::depth_for,
     verdict::Reason,
 };
 
@@ -269,9 +270,8 @@ fn peek(total: &TotalLimit, draw: Draw, clock: &mut Clock) -> Option<Room> {
         return None;
     }
     let theirs = if now.wrapping_sub(established) < RECENT { depth / 4 } else { 0 };
-    // A packet as large as the whole burst has to find the bucket full, and then passes.
-    let strangers = if depth - theirs > cost { depth - theirs } else { cost };
-    Some(Room { strangers: has(spent, cost, strangers), plenty: has(spent, cost, depth / 2) })
+    let strangers = has(spent, cost, depth_for(depth - theirs, cost));
+    Some(Room { strangers, plenty: has(spent, cost, depth / 2) })
 }
 
 /// Charges the bucket of a packet's key; where that has none, the limit's own, which all
