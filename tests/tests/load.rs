@@ -16,7 +16,7 @@ struct Budget {
     jited: u32,
 }
 
-/// A fifth more than they take now on the kernel where they take most, 6.1. Who needs more says why.
+/// A tenth to a seventh more than they take now on the kernel where they take most, 6.1. Who needs more says why.
 fn budget(program: Program) -> Budget {
     match program {
         Program::Ingress => Budget { verified: 200_000, jited: 53_000 },
