@@ -837,6 +837,8 @@ pub struct Sweep {
     pub mask: u32,
     /// Counts the packets.
     pub next: u32,
+    /// The index of the interface that a flood goes to.
+    pub interface: u32,
 }
 
 /// Names of maps, programs and constants in the object, by which the loader finds them.
@@ -853,6 +855,12 @@ pub mod name {
     pub const EMPTY_DROP: &str = "icmpgate_drop";
     /// A program that gives each packet another source, and goes on in another: likewise.
     pub const SWEEP_SOURCES: &str = "icmpgate_sweep";
+    /// A program that gives each packet another source, and sends it to an interface: likewise.
+    pub const FLOOD: &str = "icmpgate_flood";
+    /// A program that counts and drops: the floor of a flood.
+    pub const COUNTED_DROP: &str = "icmpgate_counted_drop";
+    /// One that reads the frame before.
+    pub const READ_DROP: &str = "icmpgate_read_drop";
 
     /// Array of maps, one slot: the policy in force.
     pub const POLICY: &str = "POLICY";
@@ -931,6 +939,8 @@ pub mod name {
     pub const SWEEP: &str = "SWEEP";
     /// Which program comes behind [`SWEEP_SOURCES`]; likewise.
     pub const SWEEP_TO: &str = "SWEEP_TO";
+    /// How many packets [`COUNTED_DROP`] and [`READ_DROP`] had, on each CPU; likewise.
+    pub const DROPPED: &str = "DROPPED";
 
     /// Constant, u32: the stable index of the interface.
     pub const INTERFACE_ID: &str = "INTERFACE_ID";

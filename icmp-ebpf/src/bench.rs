@@ -1,9 +1,13 @@
 //! What only the bench runs: the floors that it measures from, and a front that gives each packet
 //! another source. No copy of the program that is attached has them loaded.
 
-use crate::maps::{SWEEP, SWEEP_TO};
+use crate::{
+    atomic,
+    maps::{DROPPED, SWEEP, SWEEP_TO},
+};
 use aya_ebpf::{
     bindings::xdp_action,
+    helpers::bpf_redirect,
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
@@ -21,6 +25,32 @@ pub fn icmpgate_drop(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_DROP
 }
 
+/// Counts and drops: the least that a filter under a flood does, and so the most that it can have.
+#[xdp(frags)]
+pub fn icmpgate_counted_drop(_ctx: XdpContext) -> u32 {
+    let Some(dropped) = DROPPED.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
+    // SAFETY: an element of this CPU's own.
+    unsafe { *dropped += 1 };
+    xdp_action::XDP_DROP
+}
+
+/// The same once it has read the frame. What is added comes out of it (0x45 is how nearly all of IPv4 begins),
+/// and atomically: a processor else goes on with the next packets meanwhile, which no filter lets it that
+/// decides by what it reads.
+#[xdp(frags)]
+pub fn icmpgate_read_drop(ctx: XdpContext) -> u32 {
+    let at = ctx.data() + 14;
+    if at + 1 > ctx.data_end() {
+        return xdp_action::XDP_PASS;
+    }
+    // SAFETY: within the frame.
+    let first = unsafe { (at as *const u8).read_volatile() };
+    let Some(dropped) = DROPPED.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
+    // SAFETY: an element of the map, aligned as its type is.
+    unsafe { atomic::fetch_add_u64(dropped, u64::from(first & 1)) };
+    xdp_action::XDP_DROP
+}
+
 /// The same of what is sent: goes on at once.
 #[classifier]
 pub fn icmpgate_egress_pass(_ctx: TcContext) -> i32 {
@@ -34,19 +64,35 @@ const SCATTER: u32 = 0x9e37_79b1;
 /// repeats one frame, edits included; so a million sources take a program that edits it.
 #[xdp(frags)]
 pub fn icmpgate_sweep(ctx: XdpContext) -> u32 {
-    let Some(sweep) = SWEEP.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
-    // SAFETY: an element of the map, which one test run at a time writes.
-    let source = unsafe {
-        let next = (*sweep).next;
-        (*sweep).next = next.wrapping_add(1);
-        // Scattered, as a flood is: neighbours in number don't follow each other.
-        next.wrapping_mul(SCATTER) & (*sweep).mask
-    };
-    if rewrite(&ctx, source).is_some() {
+    if next_source(&ctx).is_some() {
         // SAFETY: nothing here is left to be dropped.
         unsafe { SWEEP_TO.tail_call(&ctx, 0) };
     }
     xdp_action::XDP_ABORTED
+}
+
+/// Writes the next source into the frame and sends it to the interface of [`SWEEP`]. A test run of live
+/// frames takes its pages up again as the last packet left them, so the frame may have any former source.
+#[xdp(frags)]
+pub fn icmpgate_flood(ctx: XdpContext) -> u32 {
+    let Some(interface) = next_source(&ctx) else { return xdp_action::XDP_ABORTED };
+    // SAFETY: a helper that takes numbers.
+    unsafe { bpf_redirect(interface, 0) as u32 }
+}
+
+/// Writes the next source into the frame, and gives the interface that a flood goes to.
+#[inline(always)]
+fn next_source(ctx: &XdpContext) -> Option<u32> {
+    let sweep = SWEEP.get_ptr_mut(0)?;
+    // SAFETY: an element of the map, which one test run at a time writes.
+    let (source, interface) = unsafe {
+        let next = (*sweep).next;
+        (*sweep).next = next.wrapping_add(1);
+        // Scattered, as a flood is: neighbours in number don't follow each other.
+        (next.wrapping_mul(SCATTER) & (*sweep).mask, (*sweep).interface)
+    };
+    rewrite(ctx, source)?;
+    Some(interface)
 }
 
 /// Where a number of a source goes, and the word that takes the opposite, so that no checksum
@@ -83,6 +129,12 @@ fn rewrite(ctx: &XdpContext, source: u32) -> Option<()> {
         sum += u32::from(u16::from_be(unsafe { word(at).read_unaligned() }));
     }
     let number = [source as u16, (source >> 16) as u16 | 0x0a00];
+    // What is as it should be isn't written: whoever else has read it needn't fetch it again.
+    // SAFETY: as above.
+    let there = places.number.map(|at| u16::from_be(unsafe { word(at).read_unaligned() }));
+    if there == number {
+        return Some(());
+    }
     for value in number {
         sum += u32::from(!value);
     }

@@ -121,6 +121,10 @@ pub static SWEEP: Array<abi::Sweep, 1> = Array::new();
 #[btf_map]
 pub static SWEEP_TO: ProgramArray<1> = ProgramArray::new();
 
+/// How many packets the bench's floor of a flood had.
+#[btf_map]
+pub static DROPPED: PerCpuArray<u64, 1> = PerCpuArray::new();
+
 /// The packet at hand, while it is. Not on the stack, of which all functions that call each other have
 /// 512 octets together.
 #[btf_map]

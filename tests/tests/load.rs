@@ -21,7 +21,8 @@ fn budget(program: Program) -> Budget {
     match program {
         Program::Ingress => Budget { verified: 200_000, jited: 53_000 },
         Program::Egress => Budget { verified: 97_000, jited: 32_000 },
-        Program::Sweep => Budget { verified: 125, jited: 460 },
+        Program::Sweep | Program::Flood => Budget { verified: 125, jited: 460 },
+        Program::CountedDrop | Program::ReadDrop => Budget { verified: 30, jited: 170 },
         _ => Budget { verified: 2, jited: 32 },
     }
 }

@@ -38,17 +38,26 @@ pub enum Program {
     EmptyDrop,
     /// Gives the packet another source and goes on in another program: see [`Instance::sweep`].
     Sweep,
+    /// Gives the packet another source and sends it: see [`Instance::flood`].
+    Flood,
+    /// Counts and drops: see [`Instance::attach_floor`].
+    CountedDrop,
+    /// Reads the frame, counts and drops: likewise.
+    ReadDrop,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Ingress,
         Self::Egress,
         Self::EmptyEgress,
         Self::EmptyPass,
         Self::EmptyDrop,
         Self::Sweep,
+        Self::Flood,
+        Self::CountedDrop,
+        Self::ReadDrop,
     ];
 
     /// Whether it is of the egress hook.
@@ -57,7 +66,7 @@ impl Program {
         matches!(self, Self::Egress | Self::EmptyEgress)
     }
 
-    const fn missing(self) -> Error {
+    pub(super) const fn missing(self) -> Error {
         Error::Missing { kind: "program", name: self.name() }
     }
 
@@ -71,6 +80,9 @@ impl Program {
             Self::EmptyPass => name::EMPTY_PASS,
             Self::EmptyDrop => name::EMPTY_DROP,
             Self::Sweep => name::SWEEP_SOURCES,
+            Self::Flood => name::FLOOD,
+            Self::CountedDrop => name::COUNTED_DROP,
+            Self::ReadDrop => name::READ_DROP,
         }
     }
 }
@@ -101,7 +113,7 @@ pub struct Run {
 /// A private copy of the real programs, with maps of its own: what is run here touches no live
 /// counter and no live bucket, and goes with the process.
 pub struct Instance {
-    ebpf: RwLock<Ebpf>,
+    pub(super) ebpf: RwLock<Ebpf>,
     maps: Maps,
     interface: u32,
 }
@@ -255,24 +267,29 @@ impl Instance {
     /// Where a map can't be written.
     pub fn sweep(&mut self, sources: u32, to: Program) -> Result<(), Error> {
         self.ensure_loaded(to)?;
+        self.set_sweep(Sweep { mask: sources - 1, ..Sweep::default() })?;
         let ebpf = self.ebpf.get_mut().unwrap_or_else(PoisonError::into_inner);
         let program = ebpf.program(to.name()).ok_or(to.missing())?;
         let program = program.fd()?.try_clone().map_err(Error::io("duplicating a descriptor"))?;
-        let map = |name| Error::Missing { kind: "map", name };
-        let sweep = ebpf.map_mut(name::SWEEP).ok_or(map(name::SWEEP))?;
-        let mut sweep: Array<_, Value<Sweep>> = sweep.try_into()?;
-        sweep.set(0, Value(Sweep { mask: sources - 1, next: 0 }), 0)?;
-        let to = ebpf.map_mut(name::SWEEP_TO).ok_or(map(name::SWEEP_TO))?;
+        let map = Error::Missing { kind: "map", name: name::SWEEP_TO };
+        let to = ebpf.map_mut(name::SWEEP_TO).ok_or(map)?;
         let mut to: ProgramArray<_> = to.try_into()?;
         to.set(0, &program, 0)?;
         Ok(())
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Ebpf> {
+    pub(super) fn set_sweep(&mut self, sweep: Sweep) -> Result<(), Error> {
+        let ebpf = self.ebpf.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let map = Error::Missing { kind: "map", name: name::SWEEP };
+        let mut map: Array<_, Value<Sweep>> = ebpf.map_mut(name::SWEEP).ok_or(map)?.try_into()?;
+        Ok(map.set(0, Value(sweep), 0)?)
+    }
+
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Ebpf> {
         self.ebpf.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ensure_loaded(&self, program: Program) -> Result<(), Error> {
+    pub(super) fn ensure_loaded(&self, program: Program) -> Result<(), Error> {
         let is_loaded = |ebpf: &Ebpf| ebpf.program(program.name()).is_some_and(|p| p.fd().is_ok());
         if is_loaded(&self.read()) {
             return Ok(());

@@ -13,6 +13,7 @@ mod egress;
 mod elements;
 mod endpoint;
 mod error;
+mod flood;
 mod instance;
 mod interface;
 mod link;
