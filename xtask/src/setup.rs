@@ -42,6 +42,8 @@ pub(crate) struct Want {
     pub(crate) story: bool,
     /// The programs that the tests call.
     pub(crate) tests: bool,
+    /// The filters that `cargo xtask bench --live` compares with, and what sets up their interfaces.
+    pub(crate) live: bool,
     /// qemu, and what packs an initramfs.
     pub(crate) vm: bool,
     /// bpffs mounted at /sys/fs/bpf.
@@ -73,6 +75,13 @@ const TEST_TOOLS: [Tool; 9] = [
 
 /// How many of them the story needs: `ip`, `ping` and `traceroute`.
 const STORY_TOOLS: usize = 3;
+
+const LIVE_TOOLS: [Tool; 4] = [
+    tool("iproute2", "ip"),
+    tool("ethtool", "ethtool"),
+    tool("nftables", "nft"),
+    tool("xdp-tools", "xdp-filter"),
+];
 
 const VM_TOOLS: [Tool; 5] = [
     tool("busybox-static", "busybox"),
@@ -117,6 +126,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         clippy: args.tests,
         story: false,
         tests: args.tests,
+        live: false,
         vm: args.tests,
         bpffs: true,
     })?;
@@ -240,8 +250,9 @@ fn look(road: Road, want: Want) -> Result<Lack> {
         _ => &[],
     };
     let tests = wanted.iter();
+    let live = LIVE_TOOLS.iter().filter(|_| want.live);
     let vm = VM_TOOLS.iter().filter(|_| want.vm);
-    let tools = tests.chain(vm).filter(|tool| !present(tool.file));
+    let tools = tests.chain(live).chain(vm).filter(|tool| !present(tool.file));
     lack.packages.extend(tools.map(|tool| tool.package.to_owned()));
     lack.promtool = want.tests && promtool().is_none();
     lack.qemu = want.vm && qemu::command().is_none();

@@ -7,6 +7,7 @@
 pub mod frame;
 pub mod gate;
 pub mod metrics;
+pub mod mounts;
 pub mod netns;
 pub mod signal;
 pub mod stage;

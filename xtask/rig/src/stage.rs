@@ -1,4 +1,4 @@
-//! The stage of the story, and of the bench of user space: two namespaces, a veth pair between them, a folder
+//! The stage of the story, and of the benches of user space and of floods: two namespaces, a veth pair between them, a folder
 //! for files and a place for pins. Whatever becomes of them, dropping the stage takes all of it away, unless it
 //! is kept.
 //!
@@ -62,8 +62,19 @@ impl Stage {
     /// # Errors
     /// Where something can't be made; what was made until then is taken away.
     pub fn new(keep: bool) -> Result<Self> {
-        let name = format!("{}{}", if keep { KEPT } else { PREFIX }, process::id());
-        let stage = Self::named(&name);
+        Self::set_up(&format!("{}{}", if keep { KEPT } else { PREFIX }, process::id()))
+    }
+
+    /// Sets up one of several, which stand beside each other and don't know of each other.
+    ///
+    /// # Errors
+    /// As [`Stage::new`].
+    pub fn beside_others(number: usize) -> Result<Self> {
+        Self::set_up(&format!("{PREFIX}{}-{number}", process::id()))
+    }
+
+    fn set_up(name: &str) -> Result<Self> {
+        let stage = Self::named(name);
         // From here on there is something to take away, whatever fails.
         let made = fs::DirBuilder::new().mode(0o700).create(&stage.folder);
         made.with_context(|| format!("can't make {}", stage.folder.display()))?;
@@ -157,21 +168,23 @@ pub fn clear_leftovers() -> usize {
         entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
     };
     let names = [netns::names(), files(Path::new(BPFFS)), files(&env::temp_dir())].concat();
-    let mut dead: Vec<u32> = names.iter().filter_map(|name| number_of(name)).collect();
+    let mut dead: Vec<(u32, &str)> = names.iter().filter_map(|name| stage_of(name)).collect();
     dead.sort_unstable();
     dead.dedup();
-    dead.retain(|number| !is_story(*number));
-    for number in &dead {
-        drop(Stage::named(&format!("{PREFIX}{number}")));
+    dead.retain(|(number, _)| !is_story(*number));
+    for (_, stage) in &dead {
+        drop(Stage::named(stage));
     }
     dead.len()
 }
 
-/// The number of the process that a name was given by.
-fn number_of(name: &str) -> Option<u32> {
-    let rest = name.strip_prefix(PREFIX)?;
-    let rest = rest.strip_suffix("-gate").or(rest.strip_suffix("-peer")).unwrap_or(rest);
-    rest.parse().ok()
+/// The stage that a name belongs to, and the number of the process that gave it.
+fn stage_of(name: &str) -> Option<(u32, &str)> {
+    let stage = name.strip_suffix("-gate").or(name.strip_suffix("-peer")).unwrap_or(name);
+    let rest = stage.strip_prefix(PREFIX)?;
+    let (process, number) = rest.split_once('-').unwrap_or((rest, "0"));
+    number.parse::<usize>().ok()?;
+    Some((process.parse().ok()?, stage))
 }
 
 /// Whether a story, or a bench, runs under this number: another may have it by now.
@@ -187,11 +200,19 @@ mod tests {
 
     #[test]
     fn only_names_of_stories_are_taken_for_theirs() {
-        assert_eq!(number_of("icmpgate-story-17"), Some(17));
-        assert_eq!(number_of("icmpgate-story-17-gate"), Some(17));
-        for other in ["icmpgate-story-", "icmpgate-story-x-gate", "icmpgate-kept-17", "icmpgate-17"]
-        {
-            assert_eq!(number_of(other), None, "{other}");
+        for stage in ["icmpgate-story-17", "icmpgate-story-17-3"] {
+            for name in [stage, &format!("{stage}-gate"), &format!("{stage}-peer")] {
+                assert_eq!(stage_of(name), Some((17, stage)));
+            }
+        }
+        for other in [
+            "icmpgate-story-",
+            "icmpgate-story-x-gate",
+            "icmpgate-story-17-x",
+            "icmpgate-kept-17",
+            "icmpgate-17",
+        ] {
+            assert_eq!(stage_of(other), None, "{other}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The machine that the figures come from, and staying on one of its processors.
 
 use crate::{Loaded, measure::RUNS};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use icmp_common::bucket::UNITS_PER_S;
 use icmpgate::datapath::{Program, tick_units};
 use icmpgate_rig::text::thousands;
@@ -9,33 +9,97 @@ use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     unistd::Pid,
 };
-use std::fs;
+use std::{fs, io::Error, time::Duration};
+
+/// Two processors: of a flood, the one that sends and the one that receives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pair {
+    pub(crate) generator: usize,
+    pub(crate) receiver: usize,
+}
+
+impl Pair {
+    /// The first and the last of those that this thread may use. Interrupts and everybody's first thread are
+    /// rather on the first, and it is the receiver that is measured.
+    pub(crate) fn choose() -> Result<Self> {
+        match usable()?[..] {
+            [generator, .., receiver] => Ok(Self { generator, receiver }),
+            _ => bail!("a flood needs two processors: one that sends and one that receives"),
+        }
+    }
+}
+
+/// The processors that this thread may use.
+fn usable() -> Result<Vec<usize>> {
+    let may = sched_getaffinity(Pid::from_raw(0))?;
+    Ok((0..CpuSet::count()).filter(|cpu| may.is_set(*cpu).unwrap_or(false)).collect())
+}
 
 /// Keeps this thread on the last of the processors that it may use, and returns its number.
 /// Interrupts and everybody's first thread are rather on the first.
 pub(crate) fn stay_on_one_cpu() -> Result<usize> {
-    let this = Pid::from_raw(0);
-    let may = sched_getaffinity(this)?;
-    let last = (0..CpuSet::count()).rev().find(|cpu| may.is_set(*cpu).unwrap_or(false));
-    let last = last.context("no processor may be used")?;
-    let mut set = CpuSet::new();
-    set.set(last)?;
-    sched_setaffinity(this, &set)?;
+    let last = usable()?.pop().context("no processor may be used")?;
+    stay_on(last)?;
     Ok(last)
 }
 
-/// Prints what the figures depend on.
-pub(crate) fn describe(cpu: usize, rounds: u32, loaded: &[Loaded]) -> Result<()> {
+/// Keeps this thread, and those that it starts, on one processor.
+pub(crate) fn stay_on(cpu: usize) -> Result<()> {
+    keep_on(0, cpu)
+}
+
+/// Keeps a thread on one processor.
+pub(crate) fn keep_on(thread: i32, cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    Ok(sched_setaffinity(Pid::from_raw(thread), &set)?)
+}
+
+/// Has a thread, 0 for this one, go before whatever else wants its processor: a busy machine would be
+/// measured otherwise. In real time, of which the kernel leaves the others a twentieth; a nice value weighs
+/// only against what was started from the same terminal.
+pub(crate) fn prefer(thread: i32) -> Result<()> {
+    let least = libc::sched_param { sched_priority: 1 };
+    // SAFETY: a system call that reads the structure that it is given.
+    match unsafe { libc::sched_setscheduler(thread, libc::SCHED_FIFO, &least) } {
+        0 => Ok(()),
+        _ => Err(Error::last_os_error()).context("can't schedule a thread in real time"),
+    }
+}
+
+/// The processor's name and the kernel's version.
+fn names() -> (String, String) {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("an unknown processor", |(_, model)| model);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    println!("{model}, CPU {cpu}; Linux {}; HZ {}", kernel.trim(), UNITS_PER_S / tick_units());
+    (model.to_owned(), kernel.trim().to_owned())
+}
+
+/// Prints what the figures of floods depend on.
+pub(crate) fn describe_flood(cpus: Pair, rounds: u32, time: Duration) {
+    let (model, kernel) = names();
+    let Pair { generator, receiver } = cpus;
+    println!(
+        "{model}, sent on CPU {generator}, received on CPU {receiver}; Linux {kernel}\n\
+         {rounds} rounds of about {} s each; echo requests of 64 octets through a veth pair, next to all of \
+         them beyond the limit\n\
+         Mpps is what the filter judged, and sent what was sent to it, in millions a second\n",
+        time.as_secs()
+    );
+}
+
+/// Prints what the figures depend on.
+pub(crate) fn describe(cpu: usize, rounds: u32, loaded: &[Loaded]) -> Result<()> {
+    let (model, kernel) = names();
+    println!("{model}, CPU {cpu}; Linux {kernel}; HZ {}", UNITS_PER_S / tick_units());
 
     let first = &loaded.first().context("a policy is loaded")?.instance;
-    for program in Program::ALL {
+    // Those that only floods need are timed by none of the cases.
+    let floods = [Program::Flood, Program::CountedDrop, Program::ReadDrop];
+    for program in Program::ALL.into_iter().filter(|program| !floods.contains(program)) {
         let info = first.info(program)?;
         let verified = info.verified_instructions.map_or("?".into(), |n| thousands(n.into()));
         let jited = match info.jited {

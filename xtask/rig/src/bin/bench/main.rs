@@ -5,6 +5,7 @@
 //! the difference within a round is what stays when the machine is noisy.
 
 mod cases;
+mod live;
 mod machine;
 mod measure;
 mod report;
@@ -29,6 +30,8 @@ const GOES_ON: u32 = tc_action::UNSPEC as u32;
 /// XDP actions (linux/bpf.h).
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
+/// The rounds where nothing else is said, and the least of what isn't a flood.
+const ROUNDS: u32 = 15;
 
 /// Measure the ns a packet of the kernel program.
 #[derive(Parser)]
@@ -38,14 +41,17 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// How often each case is measured
-    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(15..))]
-    rounds: u32,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
+    rounds: Option<u32>,
     /// Only these cases
     #[arg(long = "case", value_name = "NAME", num_args = 1..)]
     cases: Vec<String>,
     /// In place of them, what this icmpgate costs in user space
     #[arg(long, value_name = "FILE", conflicts_with_all = ["cases", "json"])]
     user_space: Option<PathBuf>,
+    /// In place of them, what this icmpgate and other filters bear under a flood
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cases", "json", "user_space"])]
+    live: Option<PathBuf>,
 }
 
 /// The figures of one case.
@@ -103,16 +109,22 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<()> {
     icmpgate::datapath::check_system()?;
+    if let Some(program) = &args.live {
+        live::print(&live::measure(program, args.rounds.unwrap_or(live::ROUNDS))?);
+        return Ok(());
+    }
+    let rounds = args.rounds.unwrap_or(ROUNDS);
+    ensure!(rounds >= ROUNDS, "--rounds is {ROUNDS} or more");
     if let Some(program) = &args.user_space {
-        return user::run(program, args.rounds);
+        return user::run(program, rounds);
     }
     let cases = chosen(&args.cases)?;
     let cpu = machine::stay_on_one_cpu()?;
     verify(&cases)?;
     let mut loaded = Loaded::all(false)?;
-    machine::describe(cpu, args.rounds, &loaded)?;
-    let figures = rounds(&cases, &mut loaded, args.rounds)?;
-    counted(&cases, &loaded, args.rounds)?;
+    machine::describe(cpu, rounds, &loaded)?;
+    let figures = measure_all(&cases, &mut loaded, rounds)?;
+    counted(&cases, &loaded, rounds)?;
     report::print(&figures);
     if let Some(file) = &args.json {
         let json = serde_json::to_string_pretty(&report::json(&figures))? + "\n";
@@ -197,7 +209,7 @@ fn reads_ticks(rule: &Rule) -> bool {
     totals.chain(keyed).all(|flags| flags & limit_flag::TICKS != 0)
 }
 
-fn rounds(cases: &[Case], loaded: &mut [Loaded], rounds: u32) -> Result<Vec<Figures>> {
+fn measure_all(cases: &[Case], loaded: &mut [Loaded], rounds: u32) -> Result<Vec<Figures>> {
     let mut pairs = vec![Vec::new(); cases.len()];
     // The round before the first warms the caches and isn't kept.
     for round in 0..=rounds {

@@ -62,7 +62,8 @@ fn once(instance: &Instance, program: Program, frame: &[u8]) -> Result<Sample> {
     Ok(Sample { ns, kernel_ns: run.duration.as_nanos() as f64, action: run.action })
 }
 
-fn thread_time() -> Result<Duration> {
+/// The processor time that this thread has had.
+pub(crate) fn thread_time() -> Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
 }
 
