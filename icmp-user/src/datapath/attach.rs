@@ -3,7 +3,7 @@
 use super::{
     Error, ForeignXdp, Interface, KernelLog, Maps, PinDir, Surroundings, attached_index, egress,
     error::errno,
-    instance::{for_interface, shared_maps},
+    instance::{for_interface, load_programs},
     link::{detach_link, remove_file},
     maps::Modes,
 };
@@ -17,7 +17,7 @@ use aya::{
     },
 };
 use icmp_common::abi::{attach_mode, egress_mode, name};
-use std::io;
+use std::{io, thread};
 
 /// How to attach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,23 +104,18 @@ fn attach_all(
     policy: &CheckedPolicy,
     surroundings: &Surroundings,
 ) -> Result<(Maps, Compiled, Vec<Attached>), Error> {
-    let mut maps = shared_maps(pins, policy.cell_sets())?;
-    let mut ids = Vec::new();
-    for interface in interfaces {
-        ids.push(maps.interface_id(&interface.name)?);
-    }
+    let (mut maps, ids, mut copies) = copies(pins, interfaces, policy.cell_sets())?;
     maps.set_surroundings(surroundings)?;
     // In a new instance, the policy stands before the first packet meets a program. Where one is in
     // force, it stays until nothing can fail any more but its successor.
-    let mut compiled = None;
     let is_new = maps.policy_info()?.generation == 0;
-    if is_new {
-        compiled = Some(maps.apply(policy)?);
-    }
-    let mut copies = Vec::new();
-    for (interface, id) in interfaces.iter().zip(&ids) {
-        copies.push(for_interface(pins, &interface.name, *id)?);
-    }
+    let compiled = thread::scope(|scope| {
+        // Verifying takes longest, and needs nothing but the maps.
+        let loaded = scope.spawn(|| copies.iter_mut().try_for_each(load_programs));
+        let compiled = if is_new { Some(maps.apply(policy)?) } else { None };
+        loaded.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok::<_, Error>(compiled)
+    })?;
     let mut attached = Vec::new();
     for ((interface, id), ebpf) in interfaces.iter().zip(ids).zip(&mut copies) {
         attached.push(attach_and_note(pins, &mut maps, interface, id, mode, ebpf)?);
@@ -130,6 +125,31 @@ fn attach_all(
         None => maps.apply(policy)?,
     };
     Ok((maps, compiled, attached))
+}
+
+/// The maps, the stable index of each interface, and a copy for each, whose programs aren't loaded yet.
+fn copies(
+    pins: &PinDir,
+    interfaces: &[Interface],
+    cell_sets: u32,
+) -> Result<(Maps, Vec<u32>, Vec<Ebpf>), Error> {
+    let mut interfaces = interfaces.iter();
+    let (mut ids, mut copies) = (Vec::new(), Vec::new());
+    // In a new instance the first copy makes the maps that the others share, and its index is the first.
+    let first = if pins.exists() { None } else { interfaces.next() };
+    if let Some(interface) = first {
+        copies.push(for_interface(pins, &interface.name, 0, cell_sets)?);
+    }
+    let mut maps = Maps::open(pins)?;
+    if let Some(interface) = first {
+        ids.push(maps.interface_id(&interface.name)?);
+    }
+    for interface in interfaces {
+        let id = maps.interface_id(&interface.name)?;
+        copies.push(for_interface(pins, &interface.name, id, cell_sets)?);
+        ids.push(id);
+    }
+    Ok((maps, ids, copies))
 }
 
 /// Attaches again to an interface that went away and came back. The policy, the counters and the
@@ -147,7 +167,8 @@ pub fn reattach(pins: &PinDir, interface: &Interface, mode: AttachMode) -> Resul
     refuse_foreign(pins, interface)?;
     let mut maps = Maps::open(pins)?;
     let id = maps.interface_id(&interface.name)?;
-    let mut ebpf = for_interface(pins, &interface.name, id)?;
+    let mut ebpf = for_interface(pins, &interface.name, id, maps.cell_sets())?;
+    load_programs(&mut ebpf)?;
     let attached = attach_and_note(pins, &mut maps, interface, id, mode, &mut ebpf)?;
     drop(lock);
     Ok(attached)

@@ -20,6 +20,7 @@ use icmp_common::{
 };
 use std::{
     sync::{PoisonError, RwLock, RwLockReadGuard},
+    thread,
     time::Duration,
 };
 
@@ -349,12 +350,35 @@ fn context(from: u8, interface: u32) -> [u8; 44] {
 }
 
 /// Loads one program of a copy; the verifier's last words are the error's.
-pub(super) fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
-    let not_found = Error::Missing { kind: "program", name };
-    let loaded = match ebpf.program_mut(name) {
-        Some(AyaProgram::Xdp(xdp)) => xdp.load(),
-        Some(AyaProgram::SchedClassifier(classifier)) => classifier.load(),
-        _ => return Err(not_found),
+fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
+    load(ebpf.program_mut(name).ok_or(Error::Missing { kind: "program", name })?, name)
+}
+
+/// Loads both programs of a copy, at the same time: the verifier takes a processor for each.
+pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), Error> {
+    let (mut ingress, mut egress) = (None, None);
+    for (found, program) in ebpf.programs_mut() {
+        match found {
+            name::INGRESS => ingress = Some(program),
+            name::EGRESS => egress = Some(program),
+            _ => {}
+        }
+    }
+    let missing = |name| Error::Missing { kind: "program", name };
+    let ingress = ingress.ok_or(missing(name::INGRESS))?;
+    let egress = egress.ok_or(missing(name::EGRESS))?;
+    thread::scope(|scope| {
+        let other = scope.spawn(|| load(egress, name::EGRESS));
+        load(ingress, name::INGRESS)?;
+        other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn load(program: &mut AyaProgram, name: &'static str) -> Result<(), Error> {
+    let loaded = match program {
+        AyaProgram::Xdp(xdp) => xdp.load(),
+        AyaProgram::SchedClassifier(classifier) => classifier.load(),
+        _ => return Err(Error::Missing { kind: "program", name }),
     };
     match loaded {
         Ok(()) => Ok(()),
@@ -370,22 +394,15 @@ pub(super) fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Er
     }
 }
 
-/// Makes the shared maps of an instance, with so many sets of cells, or takes up those that are
-/// there.
-pub(super) fn shared_maps(pins: &PinDir, cell_sets: u32) -> Result<Maps, Error> {
-    pins.create()?;
-    if !pins.exists() {
-        drop(object::load(&Place::Shared(pins), constants(cell_sets))?);
-    }
-    Maps::open(pins)
-}
-
-/// Loads the copy of one interface, with its maps pinned.
-pub(super) fn for_interface(pins: &PinDir, interface: &str, id: u32) -> Result<Ebpf, Error> {
+/// Makes the copy of one interface, with its maps pinned; its programs aren't loaded yet. The first of an
+/// instance makes the shared maps, too, with so many sets of cells.
+pub(super) fn for_interface(
+    pins: &PinDir,
+    interface: &str,
+    id: u32,
+    cell_sets: u32,
+) -> Result<Ebpf, Error> {
     pins.create_interface(interface)?;
-    let constants = Constants { interface_id: id, ..constants(0) };
-    let mut ebpf = object::load(&Place::Interface(pins, interface), constants)?;
-    load_program(&mut ebpf, name::INGRESS)?;
-    load_program(&mut ebpf, name::EGRESS)?;
-    Ok(ebpf)
+    let constants = Constants { interface_id: id, ..constants(cell_sets) };
+    object::load(&Place::Interface(pins, interface), constants)
 }

@@ -25,9 +25,7 @@ pub(super) struct Constants {
 pub(super) enum Place<'a> {
     /// Nowhere: they go with the process.
     Private,
-    /// The shared ones are pinned.
-    Shared(&'a PinDir),
-    /// Those of one interface are pinned, too.
+    /// The shared ones and those of one interface are pinned.
     Interface(&'a PinDir, &'a str),
 }
 
@@ -39,6 +37,8 @@ pub(super) fn load(place: &Place<'_>, constants: Constants) -> Result<Ebpf, Erro
     let tracing = u32::from(constants.tracing);
     let mut loader = EbpfLoader::new();
     loader
+        // The object names no type of the kernel's own, whose BTF is several MB.
+        .btf(None)
         // The log of the verifier is asked for when it refuses; statistics cost nothing.
         .verifier_log_level(VerifierLogLevel::STATS)
         .override_global(name::INTERFACE_ID, &constants.interface_id, true)
@@ -48,12 +48,10 @@ pub(super) fn load(place: &Place<'_>, constants: Constants) -> Result<Ebpf, Erro
     if constants.cell_sets != 0 {
         loader.map_max_entries(name::CELLS, constants.cell_sets);
     }
-    if let Place::Shared(pins) | Place::Interface(pins, _) = place {
+    if let Place::Interface(pins, interface) = place {
         for map in name::SHARED {
             loader.map_pin_path(map, pins.map(map));
         }
-    }
-    if let Place::Interface(pins, interface) = place {
         for map in name::PER_INTERFACE {
             loader.map_pin_path(map, pins.interface_map(interface, map));
         }
