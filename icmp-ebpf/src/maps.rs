@@ -7,6 +7,9 @@ use aya_ebpf::{
 };
 use icmp_common::{abi, bucket::Draws, cells::CellSet, parse::Packet, penalty};
 
+/// Of a map that user space reads as memory, many elements at a time (`BPF_F_MMAPABLE`, Linux 5.5).
+const MAPPED: usize = 1 << 10;
+
 /// A [`abi::PolicyTable`] as words. Before 6.2 the kernel takes a map into a slot only where the BTF of both
 /// says the same about locks (otherwise EINVAL): of a structure, that there is none, but of words as little
 /// as no BTF at all. So the loader can make the next policy's maps without BTF.
@@ -33,7 +36,7 @@ pub static BUCKETS: Array<abi::Bucket, { abi::BUCKETS }> = Array::new();
 
 /// What each limit says and whose it is. The loader's alone.
 #[btf_map]
-pub static LIMITS: Array<abi::LimitInfo, { abi::LIMITS }> = Array::new();
+pub static LIMITS: Array<abi::LimitInfo, { abi::LIMITS }, MAPPED> = Array::new();
 
 /// What passed each limit and what didn't.
 #[btf_map]
@@ -41,7 +44,7 @@ pub static LIMIT_COUNTERS: PerCpuArray<abi::LimitCounter, { abi::LIMITS }> = Per
 
 /// Token buckets by key. The loader may make it another size.
 #[btf_map]
-pub static CELLS: Array<CellSet, { abi::CELL_SETS as usize }> = Array::new();
+pub static CELLS: Array<CellSet, { abi::CELL_SETS as usize }, MAPPED> = Array::new();
 
 /// What became of keys that had no cell.
 #[btf_map]
@@ -83,11 +86,11 @@ pub static MIRROR: Array<u64, { penalty::mirror::WORDS }> = Array::new();
 
 /// What each class stands for. The loader's alone.
 #[btf_map]
-pub static CLASS_KEYS: Array<abi::ClassKey, { abi::CLASSES }> = Array::new();
+pub static CLASS_KEYS: Array<abi::ClassKey, { abi::CLASSES }, MAPPED> = Array::new();
 
 /// Interfaces by their stable index. The loader's alone.
 #[btf_map]
-pub static IFACES: Array<abi::Interface, { abi::INTERFACES }> = Array::new();
+pub static IFACES: Array<abi::Interface, { abi::INTERFACES }, MAPPED> = Array::new();
 
 /// What is known of the policy in force. The loader's alone.
 #[btf_map]
@@ -99,7 +102,7 @@ pub static COUNTERS: PerCpuArray<abi::Counter, { abi::COUNTERS }> = PerCpuArray:
 
 /// Which counter a hook, a class and an outcome have.
 #[btf_map]
-pub static COUNTER_ROWS: Array<abi::CounterRow, { abi::COUNTER_ROWS }> = Array::new();
+pub static COUNTER_ROWS: Array<abi::CounterRow, { abi::COUNTER_ROWS }, MAPPED> = Array::new();
 
 /// The highest counter in use.
 #[btf_map]

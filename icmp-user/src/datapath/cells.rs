@@ -11,9 +11,8 @@ const READ: u32 = 65_536;
 /// of them. `None` where the kernel doesn't read it.
 pub(super) fn in_use(sets: &Elements<CellSet>, now: u64) -> Option<u64> {
     let mut used = 0;
-    let count = |sets: &[CellSet]| {
-        let cells = sets.iter().flat_map(|set| set.cells);
-        used += cells.filter(|cell| cell.is_in_use(now)).count() as u64;
+    let count = |set: CellSet| {
+        used += set.cells.iter().filter(|cell| cell.is_in_use(now)).count() as u64;
     };
     sets.first(READ, count).ok()?;
     let read = sets.count().min(READ);

@@ -1,21 +1,20 @@
-//! Array maps, read many elements at a time: one by one, a scrape takes as many calls of the kernel as there
-//! are limits, rows of counters and cells. The library that loads the program has no calls for that.
+//! Array maps, read as memory: one by one, a scrape takes as many calls of the kernel as there are limits, rows
+//! of counters and cells. The library that loads the program has no way for that.
 
-use super::{Error, link::bpf, maps::Value};
+use super::{Error, maps::Value};
 use aya::maps::{Array, Map, MapData};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::{
+    ffi::c_void,
     io,
     marker::PhantomData,
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    num::NonZero,
+    os::fd::{AsFd as _, OwnedFd},
+    ptr::NonNull,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
-/// A command of bpf(2), linux/bpf.h (Linux 5.6).
-const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
-/// Octets that are read at once.
-const AT_ONCE: usize = 256 << 10;
-
-/// The elements of an array map.
+/// The elements of an array map that may be mapped (`BPF_F_MMAPABLE`, Linux 5.5).
 pub(super) struct Elements<T> {
     map: OwnedFd,
     name: &'static str,
@@ -24,6 +23,9 @@ pub(super) struct Elements<T> {
 }
 
 impl<T: FromBytes + IntoBytes + Copy + 'static> Elements<T> {
+    /// How far they are from each other, in octets (`round_up(value_size, 8)`, kernel/bpf/arraymap.c).
+    const STRIDE: usize = size_of::<T>().next_multiple_of(8);
+
     /// Those of this map.
     ///
     /// # Errors
@@ -44,59 +46,52 @@ impl<T: FromBytes + IntoBytes + Copy + 'static> Elements<T> {
     /// All of them.
     ///
     /// # Errors
-    /// Where the kernel doesn't read them.
+    /// Where the kernel doesn't map them.
     pub(super) fn read(&self) -> Result<Vec<T>, Error> {
         let mut all = Vec::with_capacity(self.count as usize);
-        self.first(self.count, |values| all.extend_from_slice(values))?;
+        self.first(self.count, |value| all.push(value))?;
         Ok(all)
     }
 
-    /// Hands over the first `wanted`, or all where there aren't as many, some at a time.
+    /// Hands over the first `wanted`, or all where there aren't as many, each as it is when it is read.
     ///
     /// # Errors
-    /// Where the kernel doesn't read them.
-    pub(super) fn first(&self, wanted: u32, mut take: impl FnMut(&[T])) -> Result<(), Error> {
-        /// `struct { … } batch` of `union bpf_attr`.
-        #[repr(C)]
-        struct Batch {
-            from: u64,
-            to: u64,
-            keys: u64,
-            values: u64,
-            count: u32,
-            map: u32,
-            elem_flags: u64,
-            flags: u64,
-        }
-        let wanted = wanted.min(self.count);
-        let at_once = wanted.min((AT_ONCE / size_of::<T>()).max(1) as u32);
-        let mut values = vec![T::new_zeroed(); at_once as usize];
-        let mut keys = vec![0u32; at_once as usize];
-        // Where the last batch ended: the kernel reads the one and writes the other.
-        let (mut from, mut to) = (0u32, 0u32);
-        let mut read = 0;
-        while read < wanted {
-            let mut batch = Batch {
-                from: if read == 0 { 0 } else { &raw const from as u64 },
-                to: &raw mut to as u64,
-                keys: keys.as_mut_bytes().as_mut_ptr() as u64,
-                values: values.as_mut_bytes().as_mut_ptr() as u64,
-                count: at_once.min(wanted - read),
-                map: self.map.as_raw_fd() as u32,
-                elem_flags: 0,
-                flags: 0,
-            };
-            // SAFETY: the attributes are those of the command, and the buffers have room for `count`
-            // keys and values of this map.
-            let done = unsafe { bpf(BPF_MAP_LOOKUP_BATCH, &mut batch) };
-            if done.is_none() || batch.count == 0 {
-                let error = io::Error::last_os_error();
-                return Err(Error::io(format!("reading the map {}", self.name))(error));
-            }
-            take(&values[..batch.count as usize]);
-            read += batch.count;
-            from = to;
+    /// Where the kernel doesn't map them.
+    pub(super) fn first(&self, wanted: u32, mut take: impl FnMut(T)) -> Result<(), Error> {
+        let wanted = wanted.min(self.count) as usize;
+        let Some(length) = NonZero::new(wanted * Self::STRIDE) else { return Ok(()) };
+        let mapping = Mapping::new(&self.map, length).map_err(|error| {
+            Error::io(format!("reading the map {}", self.name))(io::Error::from(error))
+        })?;
+        for index in 0..wanted {
+            // SAFETY: within the mapping, aligned to 8 octets, and a value whatever its octets are. Others
+            // write to it at the same time, which is why it is read but once.
+            take(unsafe {
+                mapping.start.byte_add(index * Self::STRIDE).cast::<T>().read_volatile()
+            });
         }
         Ok(())
+    }
+}
+
+/// A part of this process's memory that is a map's. Only while it is read: it counts as the process's.
+struct Mapping {
+    start: NonNull<c_void>,
+    length: NonZero<usize>,
+}
+
+impl Mapping {
+    fn new(map: &OwnedFd, length: NonZero<usize>) -> nix::Result<Self> {
+        // SAFETY: a new part of memory, wherever the kernel wants it.
+        let start =
+            unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, map, 0) }?;
+        Ok(Self { start, length })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: what `new` mapped, of which nothing is borrowed any more. It can't fail for that.
+        let _ = unsafe { munmap(self.start, self.length.get()) };
     }
 }

@@ -53,7 +53,9 @@ pub struct Maps {
     local: HashMap<MapData, [u8; 16], u32>,
     penalty: PenaltyBox,
     class_keys: Array<MapData, Value<ClassKey>>,
+    all_class_keys: Elements<ClassKey>,
     interfaces: Array<MapData, Value<abi::Interface>>,
+    all_interfaces: Elements<abi::Interface>,
     info: Array<MapData, Value<PolicyInfo>>,
 }
 
@@ -87,6 +89,8 @@ impl Maps {
     fn from(mut map: impl FnMut(&'static str) -> Result<Map, Error>) -> Result<Self, Error> {
         let limits = map(name::LIMITS)?;
         let cells = map(name::CELLS)?;
+        let class_keys = map(name::CLASS_KEYS)?;
+        let interfaces = map(name::IFACES)?;
         Ok(Self {
             policy: map(name::POLICY)?.try_into()?,
             zones_v4: map(name::ZONES_V4)?.try_into()?,
@@ -102,8 +106,10 @@ impl Maps {
             endpoints: map(name::ENDPOINTS)?.try_into()?,
             local: map(name::LOCAL)?.try_into()?,
             penalty: PenaltyBox::from(&mut map)?,
-            class_keys: map(name::CLASS_KEYS)?.try_into()?,
-            interfaces: map(name::IFACES)?.try_into()?,
+            all_class_keys: Elements::of(&class_keys, name::CLASS_KEYS)?,
+            class_keys: class_keys.try_into()?,
+            all_interfaces: Elements::of(&interfaces, name::IFACES)?,
+            interfaces: interfaces.try_into()?,
             info: map(name::POLICY_INFO)?.try_into()?,
         })
     }
@@ -121,14 +127,9 @@ impl Maps {
     /// # Errors
     /// Where the map can't be read.
     pub fn class_keys(&self) -> Result<Vec<ClassKey>, Error> {
-        let mut keys = Vec::with_capacity(CLASSES);
-        for i in 0..CLASSES as u32 {
-            let key = self.class_keys.get(&i, 0)?.0;
-            if key.kind == abi::class_kind::UNUSED {
-                break;
-            }
-            keys.push(key);
-        }
+        let mut keys = self.all_class_keys.read()?;
+        let unused = keys.iter().position(|key| key.kind == abi::class_kind::UNUSED);
+        keys.truncate(unused.unwrap_or(CLASSES));
         Ok(keys)
     }
 
@@ -137,15 +138,9 @@ impl Maps {
     /// # Errors
     /// Where the map can't be read.
     pub fn interfaces(&self) -> Result<Vec<(u32, String, abi::Interface)>, Error> {
-        let mut found = Vec::new();
-        for i in 0..INTERFACES as u32 {
-            let interface = self.interfaces.get(&i, 0)?.0;
-            let name = text(&interface.name);
-            if !name.is_empty() {
-                found.push((i, name, interface));
-            }
-        }
-        Ok(found)
+        let all = (0..).zip(self.all_interfaces.read()?);
+        let named = all.map(|(i, interface)| (i, text(&interface.name), interface));
+        Ok(named.filter(|(_, name, _)| !name.is_empty()).collect())
     }
 
     /// The stable index of an interface; it gets one where it has none.
