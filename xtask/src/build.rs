@@ -9,6 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use object::{
+    build::elf::{Builder, SectionData},
+    elf::SHT_STRTAB,
+};
 
 use crate::{
     cmd,
@@ -56,8 +60,29 @@ pub(crate) fn object(road: Road) -> Result<PathBuf> {
     let folder = cmd::root().join("target/bpf-build").join(toolchain::TARGET);
     let built = folder.join("release").join(KERNEL_BIN);
     let object = cmd::root().join("target/bpf/icmpgate.o");
-    replace_if_other(&built, &object)?;
+    let elf = fs::read(&built).with_context(|| format!("no {}", built.display()))?;
+    let elf = without_debug(&elf).with_context(|| format!("can't strip {}", built.display()))?;
+    replace_if_other(&elf, &object)?;
     Ok(object)
+}
+
+/// Without the sections that only debuggers read, which are four fifths of it and would be part of the program.
+/// BTF, which the kernel reads, is kept, and with it the lines of the source that the verifier's log names.
+fn without_debug(elf: &[u8]) -> Result<Vec<u8>> {
+    let mut elf = Builder::read(elf)?;
+    for section in &mut elf.sections {
+        let name = section.name.strip_prefix(b".rel").unwrap_or(&section.name);
+        section.delete = name.starts_with(b".debug_");
+    }
+    elf.delete_orphans();
+    // LLVM keeps the names of sections among those of symbols; what writes here wants them apart.
+    let names = elf.sections.add();
+    names.name = b".shstrtab"[..].into();
+    names.sh_type = SHT_STRTAB;
+    names.data = SectionData::SectionString;
+    let mut stripped = Vec::new();
+    elf.write(&mut stripped)?;
+    Ok(stripped)
 }
 
 /// Builds the program, which embeds the object that [`object`] left, and returns its path.
@@ -71,9 +96,8 @@ pub(crate) fn program(release: bool) -> Result<PathBuf> {
     Ok(cmd::target_dir().join(if release { "release" } else { "debug" }).join("icmpgate"))
 }
 
-/// Copies `from` over `to` unless they hold the same. The name always leads to a whole file.
-fn replace_if_other(from: &Path, to: &Path) -> Result<bool> {
-    let new = fs::read(from).with_context(|| format!("no {}", from.display()))?;
+/// Writes `new` to `to` unless it holds just that. The name always leads to a whole file.
+fn replace_if_other(new: &[u8], to: &Path) -> Result<bool> {
     if fs::read(to).is_ok_and(|old| old == new) {
         return Ok(false);
     }
@@ -100,15 +124,12 @@ mod tests {
     #[test]
     fn the_object_is_replaced_only_by_another() {
         let folder = std::env::temp_dir().join(format!("xtask-build-{}", std::process::id()));
-        let (from, to) = (folder.join("from"), folder.join("a/b/to.o"));
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(&from, "1").unwrap();
-        assert!(replace_if_other(&from, &to).unwrap());
-        assert!(!replace_if_other(&from, &to).unwrap());
-        fs::write(&from, "2").unwrap();
-        assert!(replace_if_other(&from, &to).unwrap());
+        let to = folder.join("a/b/to.o");
+        assert!(replace_if_other(b"1", &to).unwrap());
+        assert!(!replace_if_other(b"1", &to).unwrap());
+        assert!(replace_if_other(b"2", &to).unwrap());
         assert_eq!(fs::read(&to).unwrap(), b"2");
-        assert!(replace_if_other(&folder.join("none"), &to).is_err());
+        assert!(replace_if_other(b"3", &to.join("below-a-file")).is_err());
         fs::remove_dir_all(&folder).unwrap();
     }
 }
