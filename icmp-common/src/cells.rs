@@ -163,28 +163,26 @@ pub const fn tag(secrets: [u64; 2], key: [u64; 2]) -> u64 {
     if h == 0 { 1 } else { h }
 }
 
-/// Prefixes of addresses as masks.
+/// Prefixes of addresses as masks. Without branches: each would be a way more that the verifier walks.
 pub mod prefix {
-    /// The mask of so many bits of an IPv4 address, in host order; more than 32 are 32.
+    /// The mask of so many bits of an IPv4 address, at most 32, in host order.
     #[must_use]
     #[inline(always)]
     pub const fn mask_v4(bits: u8) -> u32 {
         // In 64 bits, where a shift by 32 is one.
-        let free = 32u32.saturating_sub(bits as u32);
-        (u64::MAX << free) as u32
+        (u64::MAX << 32 >> (bits & 63)) as u32
     }
 
-    /// The mask of so many bits of an IPv6 address, as two words in host order; more than 128 are
-    /// 128.
+    /// The mask of so many bits of an IPv6 address, at most 128, as two words in host order.
     #[must_use]
     #[inline(always)]
     pub const fn mask_v6(bits: u8) -> [u64; 2] {
-        [mask_64(bits), mask_64(bits.saturating_sub(64))]
-    }
-
-    #[inline(always)]
-    const fn mask_64(bits: u8) -> u64 {
-        if bits >= 64 { u64::MAX } else { !(u64::MAX >> bits) }
+        // Of the word that isn't whole, and whether the first is whole, and the second.
+        let part = !(u64::MAX >> (bits & 63));
+        let words = (bits >> 6) as u64;
+        let first = ((words | words >> 1) & 1).wrapping_neg();
+        let second = (words >> 1 & 1).wrapping_neg();
+        [part | first, part & first | second]
     }
 }
 

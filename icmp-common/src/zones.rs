@@ -5,24 +5,24 @@
 //! prefixes take 18 steps, of which a known source's are predicted and so go on at once.
 
 use crate::abi::ZONE_RANGES;
-use core::hint::black_box;
 
 /// How many of `count` ranges, of which each begins after the one before, begin at an address or before it:
 /// `begins` says it of the range of an index. The address is in the last of them.
 ///
 /// `step` is the largest power of two that isn't above `count`, 0 where that is 0, and `count` at most
-/// [`ZONE_RANGES`].
+/// [`ZONE_RANGES`]. `zero` is a 0 of which the verifier doesn't know that it is one: what it learns of a number
+/// by comparing it would make a state of its own of each way through the steps, and of a number to which an
+/// unknown one is added it learns nothing.
 #[must_use]
 #[inline(always)]
-pub fn begun(count: u32, mut step: u32, begins: impl Fn(u32) -> bool) -> u32 {
-    // Opaque: a 0 that the verifier knows is another state to it than a number, in each step anew.
-    let mut found = black_box(0u32);
-    for _ in 0..=ZONE_RANGES.ilog2() {
+pub fn begun(count: u32, mut step: u32, zero: u32, begins: impl Fn(u32) -> bool) -> u32 {
+    let mut found = zero;
+    for _ in 0..ZONE_RANGES.ilog2() + 1 {
         if step == 0 {
             break;
         }
         let next = found.wrapping_add(step);
-        if next <= count && begins(next.wrapping_sub(1)) {
+        if next <= count.wrapping_add(zero) && begins(next.wrapping_sub(1)) {
             found = next;
         }
         step >>= 1;
@@ -48,7 +48,7 @@ mod tests {
             let wanted: Vec<u32> =
                 if last < 1000 { (0..last).collect() } else { (0..last).step_by(997).collect() };
             for address in wanted {
-                let found = begun(count, first_step(count), |i| {
+                let found = begun(count, first_step(count), 0, |i| {
                     assert!(i < count, "{i} of {count}");
                     begin(i) <= address
                 });

@@ -313,8 +313,14 @@ pub extern "C" fn icmpgate_records(
     }
     let ctx = XdpContext::new(ctx);
     let frame = XdpFrame::new(&ctx);
-    let address = if address == mld::ADDRESS { mld::ADDRESS } else { igmp::ADDRESS };
-    mld::records(frame.cursor().skip(offset), length, address) as u32
+    let message = frame.cursor().skip(offset);
+    // A walk for each length: as one, the verifier takes it once more for each place that the length is in.
+    let records = if address == mld::ADDRESS {
+        mld::records(message, length, mld::ADDRESS)
+    } else {
+        mld::records(message, length, igmp::ADDRESS)
+    };
+    records as u32
 }
 
 #[inline(always)]

@@ -36,8 +36,11 @@ fn set_v4(policy: &PolicyTable, address: Address) -> Option<u32> {
     let ranges = ZONES_V4.get_value(policy.zone_slot, &black_box(0))?;
     // Every range that begins there has a smaller word.
     let address = u64::from(address.v4()) << 32 | u64::from(u32::MAX);
-    let [count, _] = policy.zone_ranges;
-    let found = begun(count, policy.zone_steps[0], |range| word(ranges, range) <= address);
+    let ([count, _], [step, _]) = (policy.zone_ranges, policy.zone_steps);
+    let zero = unknown_zero(&policy.zone_steps[0]);
+    let found = begun(count, step, zero, |range| {
+        word(ranges, range) <= address.wrapping_add(u64::from(zero))
+    });
     if found == 0 { None } else { Some(word(ranges, found.wrapping_sub(1)) as u32) }
 }
 
@@ -46,15 +49,25 @@ fn set_v6(policy: &PolicyTable, address: Address) -> Option<u32> {
     let column = |number: u32| ZONES_V6.get_value(policy.zone_slot, &black_box(number));
     let (highs, lows) = (column(zone_column::HIGH)?, column(zone_column::LOW)?);
     let [high, low] = address.words();
-    let [_, count] = policy.zone_ranges;
-    let found = begun(count, policy.zone_steps[1], |range| {
+    let ([_, count], [_, step]) = (policy.zone_ranges, policy.zone_steps);
+    let zero = unknown_zero(&policy.zone_steps[1]);
+    let found = begun(count, step, zero, |range| {
         let begin = word(highs, range);
-        begin < high || begin == high && word(lows, range) <= low
+        let high = high.wrapping_add(u64::from(zero));
+        begin < high || begin == high && word(lows, range) <= low.wrapping_add(u64::from(zero))
     });
     if found == 0 {
         return None;
     }
     Some(word(column(zone_column::SET)?, found.wrapping_sub(1)) as u32)
+}
+
+/// A 0 of which the verifier doesn't know that it is one: see [`begun`]. What two reads of a word differ by.
+#[inline(always)]
+fn unknown_zero(word: &u32) -> u32 {
+    // SAFETY: a reference is valid for reads.
+    let read = || unsafe { core::ptr::from_ref(word).read_volatile() };
+    read().wrapping_sub(read())
 }
 
 /// A word of a column. Masked, and opaque: the verifier doesn't see that a range is one of those that
