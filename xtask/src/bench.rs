@@ -14,20 +14,26 @@ use crate::{
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Also write the figures here, as JSON
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "part")]
     json: Option<PathBuf>,
     /// How often each case is measured: 15 or more; with --live 3 or more, and 5 unless said
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
     rounds: Option<u32>,
     /// Only these cases
-    #[arg(long = "case", value_name = "NAME", num_args = 1..)]
+    #[arg(long = "case", value_name = "NAME", num_args = 1.., conflicts_with = "part")]
     cases: Vec<String>,
+    /// In place of them, how the cost grows with sources, prefixes, records, octets and processors
+    #[arg(long, group = "part")]
+    scale: bool,
     /// In place of them, what it costs in user space: times and memory
-    #[arg(long, conflicts_with_all = ["cases", "json"])]
+    #[arg(long, group = "part")]
     user_space: bool,
     /// In place of them, what it and other filters bear under a flood through a veth pair
-    #[arg(long, conflicts_with_all = ["cases", "json", "user_space"])]
+    #[arg(long, group = "part")]
     live: bool,
+    /// All of it, written into this folder: JSON, Markdown and plots
+    #[arg(long, value_name = "FOLDER", group = "part")]
+    results: Option<PathBuf>,
 }
 
 /// Builds all that is measured and becomes the bench.
@@ -46,12 +52,22 @@ pub(crate) fn run(args: Args) -> Result<()> {
     for case in args.cases {
         words.extend(["--case".into(), case.into()]);
     }
-    // The program and its stage need the BPF filesystem; the cases need neither.
-    let staged = args.user_space || args.live;
-    build::object(setup::ensure(Want { bpffs: staged, live: args.live, ..Want::default() })?)?;
+    for (flag, is_set) in
+        [("--scale", args.scale), ("--user-space", args.user_space), ("--live", args.live)]
+    {
+        if is_set {
+            words.push(flag.into());
+        }
+    }
+    let live = args.live || args.results.is_some();
+    // The program and its stages need the BPF filesystem; the cases need neither.
+    let staged = live || args.user_space;
+    if let Some(folder) = args.results {
+        words.extend(["--results".into(), folder.into()]);
+    }
+    build::object(setup::ensure(Want { bpffs: staged, live, ..Want::default() })?)?;
     if staged {
-        let flag = if args.live { "--live" } else { "--user-space" };
-        words.extend([flag.into(), build::program(true)?.into()]);
+        words.extend(["--program".into(), build::program(true)?.into()]);
     }
     rig::become_program("bench", words)
 }

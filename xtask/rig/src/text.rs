@@ -92,6 +92,24 @@ impl Table {
     }
 }
 
+impl Table {
+    /// The lines of the same table in Markdown.
+    #[must_use]
+    pub fn markdown(&self) -> Vec<String> {
+        let line = |row: &Vec<Cell>| {
+            let cell = |i| row.get(i).map_or("", |cell: &Cell| cell.text.as_str());
+            (0..self.align.len()).map(|i| format!("| {} ", cell(i))).collect::<String>() + "|"
+        };
+        let under = self.align.iter().map(|align| match align {
+            Align::Left => "| --- ",
+            Align::Right => "| ---: ",
+        });
+        let mut lines: Vec<String> = self.rows.iter().map(line).collect();
+        lines.insert(1, under.collect::<String>() + "|");
+        lines
+    }
+}
+
 /// A number with its thousands apart.
 #[must_use]
 pub fn thousands(number: u64) -> String {
@@ -159,5 +177,9 @@ mod tests {
         table.row(["a", "10.5"]);
         table.row(["long", "7", "x"]);
         assert_eq!(table.lines(Paint::none()), ["case    ns", "a     10.5", "long     7  x"]);
+        assert_eq!(
+            table.markdown(),
+            ["| case | ns |  |", "| --- | ---: | --- |", "| a | 10.5 |  |", "| long | 7 | x |"]
+        );
     }
 }

@@ -30,19 +30,6 @@ pub(crate) enum Policy {
 }
 
 impl Policy {
-    pub(crate) const ALL: [Self; 10] = [
-        Self::Pass,
-        Self::Drop,
-        Self::Limited,
-        Self::Accept,
-        Self::Source,
-        Self::SourceLarge,
-        Self::Sent,
-        Self::Zone(100),
-        Self::Zone(10_000),
-        Self::Zone(100_000),
-    ];
-
     /// As an operator would write it: his rules over the profile `host`.
     pub(crate) fn text(self) -> String {
         if self == Self::Sent {
@@ -111,12 +98,12 @@ const REPORT: &str = "bench-report";
 const SENT: &str = "bench-sent";
 
 /// A million, as the front counts.
-const MILLION: u32 = 1 << 20;
+pub(crate) const MILLION: u32 = 1 << 20;
 
 /// One case.
 pub(crate) struct Case {
     /// Its name, as the JSON has it.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// The frame, without its check sequence.
     pub(crate) frame: Vec<u8>,
     /// From how many sources it comes: where more than none, the bench's front writes them.
@@ -134,8 +121,8 @@ pub(crate) struct Case {
 /// Every case, in the order of the table.
 pub(crate) fn all() -> Vec<Case> {
     use Policy::{Accept, Drop, Limited, Pass, Sent, Source, SourceLarge, Zone};
-    let case = |name, frame, policy, reason, rule| Case {
-        name,
+    let case = |name: &str, frame, policy, reason, rule| Case {
+        name: name.to_owned(),
         frame,
         sources: 0,
         hook: Hook::Ingress,
@@ -230,7 +217,8 @@ fn tcp_syn() -> Vec<u8> {
 /// A UDP datagram, without a checksum of its own, in a frame of this many octets.
 fn udp(octets: usize) -> Vec<u8> {
     let body = counting(octets - ETHERNET - 20 - 8);
-    let header = [[0xc0, 0, 0, 53], [0, (body.len() + 8) as u8, 0, 0]].concat();
+    let [high, low] = ((body.len() + 8) as u16).to_be_bytes();
+    let header = [[0xc0, 0, 0, 53], [high, low, 0, 0]].concat();
     LINK.frame(IPV4, &V4::new(FROM, TO, UDP).packet(&[header, body].concat()))
 }
 
@@ -245,6 +233,55 @@ fn igmpv3_report(records: u8) -> Vec<u8> {
     let mut frame = link.frame(IPV4, &header.packet(&message));
     frame.resize(frame.len().max(60), 0);
     frame
+}
+
+impl Case {
+    /// An echo of so many octets under a limit by source, from so many sources.
+    pub(crate) fn limited_by_source(name: String, octets: usize, sources: u32) -> Self {
+        let (policy, reason) = (Policy::Source, Reason::WITHIN_LIMIT);
+        Self { sources, ..Self::echo(name, octets, policy, reason) }
+    }
+
+    /// An echo of so many octets that passes under a policy.
+    pub(crate) fn echo(name: String, octets: usize, policy: Policy, reason: Reason) -> Self {
+        let frame = echo(octets);
+        Self { name, frame, sources: 0, hook: Hook::Ingress, policy, reason, rule: Some(ECHO) }
+    }
+
+    /// A report of so many records.
+    pub(crate) fn report(name: String, records: u8) -> Self {
+        Self {
+            frame: igmpv3_report(records),
+            rule: Some(REPORT),
+            ..Self::echo(name, 98, Policy::Pass, Reason::WITHIN_LIMIT)
+        }
+    }
+
+    /// A datagram, which is no concern of the program's, in a frame of so many octets.
+    pub(crate) fn other(octets: usize) -> Self {
+        let (policy, reason) = (Policy::Pass, Reason::NOT_ICMP);
+        let echo = Self::echo(format!("udp-{octets}"), octets, policy, reason);
+        Self { frame: udp(octets), rule: None, ..echo }
+    }
+
+    /// The frame of an echo from another source: of a network of 256.
+    pub(crate) fn with_source(&self, source: u8) -> Vec<u8> {
+        let mut frame = self.frame.clone();
+        let (last, checksum) = (ETHERNET + 15, ETHERNET + 10);
+        // RFC 1624, with the octet in the lower half of its word.
+        let was = u16::from_be_bytes([frame[checksum], frame[checksum + 1]]);
+        let sum = u32::from(!was) + u32::from(!u16::from(frame[last])) + u32::from(source);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        let sum = !(((sum & 0xffff) + (sum >> 16)) as u16);
+        frame[last] = source;
+        frame[checksum..checksum + 2].copy_from_slice(&sum.to_be_bytes());
+        frame
+    }
+
+    /// The one of [`all`] of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        all().into_iter().find(|case| case.name == name)
+    }
 }
 
 /// An echo behind a service and a customer tag: 98 octets, the tags included.
@@ -268,9 +305,20 @@ mod tests {
     }
 
     #[test]
+    fn another_source_has_another_checksum() {
+        let case = Case::echo(String::new(), 98, Policy::Pass, Reason::WITHIN_LIMIT);
+        for source in [0, 2, 3, 200, 255] {
+            let from = Ipv4Addr::new(192, 0, 2, source);
+            let message = &case.frame[ETHERNET + 20..];
+            let expected = LINK.frame(IPV4, &V4::new(from, TO, ICMP).packet(message));
+            assert_eq!(case.with_source(source), expected, "{source}");
+        }
+    }
+
+    #[test]
     fn the_policies_hold() {
-        for policy in Policy::ALL {
-            icmpgate::policy::from_str("bench", &policy.text()).unwrap();
+        for case in all() {
+            icmpgate::policy::from_str("bench", &case.policy.text()).unwrap();
         }
     }
 }

@@ -1,15 +1,14 @@
 //! The machine that the figures come from, and staying on one of its processors.
 
-use crate::{Loaded, measure::RUNS};
 use anyhow::{Context as _, Result, bail};
 use icmp_common::bucket::UNITS_PER_S;
-use icmpgate::datapath::{Program, tick_units};
+use icmpgate::datapath::{Instance, Program, tick_units};
 use icmpgate_rig::text::thousands;
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     unistd::Pid,
 };
-use std::{fs, io::Error, time::Duration};
+use std::{fs, io::Error};
 
 /// Two processors: of a flood, the one that sends and the one that receives.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +21,7 @@ impl Pair {
     /// The first and the last of those that this thread may use. Interrupts and everybody's first thread are
     /// rather on the first, and it is the receiver that is measured.
     pub(crate) fn choose() -> Result<Self> {
-        match usable()?[..] {
+        match processors()?[..] {
             [generator, .., receiver] => Ok(Self { generator, receiver }),
             _ => bail!("a flood needs two processors: one that sends and one that receives"),
         }
@@ -30,7 +29,7 @@ impl Pair {
 }
 
 /// The processors that this thread may use.
-fn usable() -> Result<Vec<usize>> {
+pub(crate) fn processors() -> Result<Vec<usize>> {
     let may = sched_getaffinity(Pid::from_raw(0))?;
     Ok((0..CpuSet::count()).filter(|cpu| may.is_set(*cpu).unwrap_or(false)).collect())
 }
@@ -38,7 +37,7 @@ fn usable() -> Result<Vec<usize>> {
 /// Keeps this thread on the last of the processors that it may use, and returns its number.
 /// Interrupts and everybody's first thread are rather on the first.
 pub(crate) fn stay_on_one_cpu() -> Result<usize> {
-    let last = usable()?.pop().context("no processor may be used")?;
+    let last = processors()?.pop().context("no processor may be used")?;
     stay_on(last)?;
     Ok(last)
 }
@@ -67,52 +66,31 @@ pub(crate) fn prefer(thread: i32) -> Result<()> {
     }
 }
 
-/// The processor's name and the kernel's version.
-fn names() -> (String, String) {
+/// What figures depend on: processor, kernel, and the length of a tick.
+pub(crate) fn name() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("an unknown processor", |(_, model)| model);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    (model.to_owned(), kernel.trim().to_owned())
+    let cpus = processors().map_or(1, |cpus| cpus.len());
+    let hz = UNITS_PER_S / tick_units();
+    format!("{model}, {cpus} processors; Linux {}; HZ {hz}", kernel.trim())
 }
 
-/// Prints what the figures of floods depend on.
-pub(crate) fn describe_flood(cpus: Pair, rounds: u32, time: Duration) {
-    let (model, kernel) = names();
-    let Pair { generator, receiver } = cpus;
-    println!(
-        "{model}, sent on CPU {generator}, received on CPU {receiver}; Linux {kernel}\n\
-         {rounds} rounds of about {} s each; echo requests of 64 octets through a veth pair, next to all of \
-         them beyond the limit\n\
-         Mpps is what the filter judged, and sent what was sent to it, in millions a second\n",
-        time.as_secs()
-    );
-}
-
-/// Prints what the figures depend on.
-pub(crate) fn describe(cpu: usize, rounds: u32, loaded: &[Loaded]) -> Result<()> {
-    let (model, kernel) = names();
-    println!("{model}, CPU {cpu}; Linux {kernel}; HZ {}", UNITS_PER_S / tick_units());
-
-    let first = &loaded.first().context("a policy is loaded")?.instance;
-    // Those that only floods need are timed by none of the cases.
-    let floods = [Program::Flood, Program::CountedDrop, Program::ReadDrop];
-    for program in Program::ALL.into_iter().filter(|program| !floods.contains(program)) {
-        let info = first.info(program)?;
+/// What the programs come to, a line each.
+pub(crate) fn programs(instance: &Instance) -> Result<Vec<String>> {
+    let line = |program: Program| {
+        let info = instance.info(program)?;
         let verified = info.verified_instructions.map_or("?".into(), |n| thousands(n.into()));
         let jited = match info.jited {
             0 => "not translated to machine code: the JIT is off".to_owned(),
             octets => format!("{} octets of machine code", thousands(octets.into())),
         };
-        println!("{:<17} {verified} instructions verified, {jited}", program.name());
-    }
-    println!(
-        "{rounds} rounds of {} runs; limits are one bucket by rule, or one by source, read in ticks; \
-         what passes is verified, charged and counted",
-        thousands(RUNS.into())
-    );
-    println!();
-    Ok(())
+        Ok(format!("{:<17} {verified} instructions verified, {jited}", program.name()))
+    };
+    // Those that only floods need are timed by none of the cases.
+    let floods = [Program::Flood, Program::CountedDrop, Program::ReadDrop];
+    Program::ALL.into_iter().filter(|program| !floods.contains(program)).map(line).collect()
 }

@@ -8,7 +8,11 @@ mod cases;
 mod live;
 mod machine;
 mod measure;
+mod plot;
 mod report;
+mod results;
+mod scale;
+mod section;
 mod user;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -22,41 +26,52 @@ use icmpgate::{
     datapath::{Instance, Program},
     policy::{self, Compiled, Hook},
 };
+use icmpgate_rig::text::thousands;
 use measure::{RUNS, Spread, sample};
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use section::Section;
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, thread};
 
+/// How often each case is measured, where nothing else is said, and at least.
+const ROUNDS: u32 = 15;
 /// What a classifier returns that lets a packet go on.
 const GOES_ON: u32 = tc_action::UNSPEC as u32;
 /// XDP actions (linux/bpf.h).
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
-/// The rounds where nothing else is said, and the least of what isn't a flood.
-const ROUNDS: u32 = 15;
 
 /// Measure the ns a packet of the kernel program.
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Args {
     /// Also write the figures here, as JSON
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "part")]
     json: Option<PathBuf>,
     /// How often each case is measured
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
     rounds: Option<u32>,
     /// Only these cases
-    #[arg(long = "case", value_name = "NAME", num_args = 1..)]
+    #[arg(long = "case", value_name = "NAME", num_args = 1.., conflicts_with = "part")]
     cases: Vec<String>,
-    /// In place of them, what this icmpgate costs in user space
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["cases", "json"])]
-    user_space: Option<PathBuf>,
-    /// In place of them, what this icmpgate and other filters bear under a flood
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["cases", "json", "user_space"])]
-    live: Option<PathBuf>,
+    /// In place of them, how the cost grows with sources, prefixes, records, octets and processors
+    #[arg(long, group = "part")]
+    scale: bool,
+    /// In place of them, what it costs in user space
+    #[arg(long, group = "part", requires = "program")]
+    user_space: bool,
+    /// In place of them, what it and other filters bear under a flood
+    #[arg(long, group = "part", requires = "program")]
+    live: bool,
+    /// All of it, written into this folder as JSON, Markdown and plots
+    #[arg(long, value_name = "FOLDER", group = "part", requires = "program")]
+    results: Option<PathBuf>,
+    /// The icmpgate that is measured in user space and under a flood
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
 }
 
 /// The figures of one case.
 struct Figures {
-    name: &'static str,
+    name: String,
     octets: usize,
     empty_program: &'static str,
     ours: Spread,
@@ -73,14 +88,21 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn all(tracing: bool) -> Result<Vec<Self>> {
+    /// A copy for each policy that these cases run under.
+    fn for_cases(cases: &[Case], tracing: bool) -> Result<Vec<Self>> {
+        let mut policies: Vec<Policy> = Vec::new();
+        for case in cases {
+            if !policies.contains(&case.policy) {
+                policies.push(case.policy);
+            }
+        }
         let load = |policy: Policy| {
             let checked = policy::from_str(&format!("{policy:?}"), &policy.text());
             let checked = checked.map_err(|errors| anyhow::anyhow!("{errors}"))?;
             let (instance, compiled) = Instance::private(&checked, tracing)?;
             Ok(Self { policy, instance, compiled })
         };
-        Policy::ALL.into_iter().map(load).collect()
+        policies.into_iter().map(load).collect()
     }
 }
 
@@ -109,37 +131,66 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<()> {
     icmpgate::datapath::check_system()?;
-    if let Some(program) = &args.live {
-        live::print(&live::measure(program, args.rounds.unwrap_or(live::ROUNDS))?);
+    let Args { rounds, results, program, .. } = args;
+    let floods = rounds.unwrap_or(live::ROUNDS);
+    let rounds = rounds.unwrap_or(ROUNDS);
+    ensure!(args.live || rounds >= ROUNDS, "--rounds is {ROUNDS} or more, but with --live");
+    // None of these is asked for without it.
+    let program = program.unwrap_or_default();
+    if let Some(folder) = results {
+        return results::write(&folder, &program, rounds);
+    }
+    println!("{}\n", machine::name());
+    if args.live {
+        live::run(&program, floods)?.print();
         return Ok(());
     }
-    let rounds = args.rounds.unwrap_or(ROUNDS);
-    ensure!(rounds >= ROUNDS, "--rounds is {ROUNDS} or more");
-    if let Some(program) = &args.user_space {
-        return user::run(program, rounds);
+    if args.user_space {
+        user::run(&program, rounds)?.print();
+        return Ok(());
     }
-    let cases = chosen(&args.cases)?;
-    let cpu = machine::stay_on_one_cpu()?;
-    verify(&cases)?;
-    let mut loaded = Loaded::all(false)?;
-    machine::describe(cpu, rounds, &loaded)?;
-    let figures = measure_all(&cases, &mut loaded, rounds)?;
-    counted(&cases, &loaded, rounds)?;
-    report::print(&figures);
+    if args.scale {
+        scale::run(rounds)?.iter().for_each(Section::print);
+        return Ok(());
+    }
+    let figures = measured(&chosen(&args.cases)?, rounds)?;
+    report::section(&figures.0, figures.1).print();
     if let Some(file) = &args.json {
-        let json = serde_json::to_string_pretty(&report::json(&figures))? + "\n";
+        let json = serde_json::to_string_pretty(&report::json(&figures.0))? + "\n";
         std::fs::write(file, json).with_context(|| format!("can't write {}", file.display()))?;
     }
     Ok(())
 }
 
+/// Measures cases, on one processor: the figures, and what they are of.
+fn measured(cases: &[Case], rounds: u32) -> Result<(Vec<Figures>, String)> {
+    // A thread of its own, since others aren't to stay on that processor.
+    let measure = || {
+        let cpu = machine::stay_on_one_cpu()?;
+        verify(cases)?;
+        let mut loaded = Loaded::for_cases(cases, false)?;
+        let mut text = machine::programs(&loaded.first().context("a case")?.instance)?;
+        text.push(format!(
+            "CPU {cpu}; {rounds} rounds of {} runs; limits are one bucket by rule, or one by source, read in \
+             ticks; what passes is verified, charged and counted",
+            thousands(RUNS.into())
+        ));
+        let figures = measure_rounds(cases, &mut loaded, rounds)?;
+        counted(cases, &loaded, rounds)?;
+        Ok((figures, text.join("\n")))
+    };
+    thread::scope(|scope| {
+        scope.spawn(measure).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 fn chosen(names: &[String]) -> Result<Vec<Case>> {
     let all = cases::all();
     if let Some(unknown) = names.iter().find(|name| all.iter().all(|c| c.name != **name)) {
-        let known: Vec<&str> = all.iter().map(|c| c.name).collect();
+        let known: Vec<&str> = all.iter().map(|c| c.name.as_str()).collect();
         bail!("there is no case {unknown:?}; the cases are {}", known.join(", "));
     }
-    Ok(all.into_iter().filter(|c| names.is_empty() || names.iter().any(|n| n == c.name)).collect())
+    Ok(all.into_iter().filter(|c| names.is_empty() || names.contains(&c.name)).collect())
 }
 
 fn action_of(case: &Case) -> u32 {
@@ -166,7 +217,7 @@ fn drops(case: &Case) -> bool {
 /// That each case takes the path that it is named for, by the trace of its packet in copies that
 /// write one.
 fn verify(cases: &[Case]) -> Result<()> {
-    let mut loaded = Loaded::all(true)?;
+    let mut loaded = Loaded::for_cases(cases, true)?;
     for case in cases {
         let with = of(&mut loaded, case.policy)?;
         let (ours, _) = programs(case);
@@ -209,7 +260,7 @@ fn reads_ticks(rule: &Rule) -> bool {
     totals.chain(keyed).all(|flags| flags & limit_flag::TICKS != 0)
 }
 
-fn measure_all(cases: &[Case], loaded: &mut [Loaded], rounds: u32) -> Result<Vec<Figures>> {
+fn measure_rounds(cases: &[Case], loaded: &mut [Loaded], rounds: u32) -> Result<Vec<Figures>> {
     let mut pairs = vec![Vec::new(); cases.len()];
     // The round before the first warms the caches and isn't kept.
     for round in 0..=rounds {
@@ -237,7 +288,7 @@ fn measure_all(cases: &[Case], loaded: &mut [Loaded], rounds: u32) -> Result<Vec
         }
     }
     let figures = cases.iter().zip(pairs).map(|(case, pairs)| Figures {
-        name: case.name,
+        name: case.name.clone(),
         octets: case.frame.len(),
         empty_program: programs(case).1.name(),
         ours: Spread::of(pairs.iter().map(|[_, ours]| *ours)),

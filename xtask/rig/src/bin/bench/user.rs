@@ -1,15 +1,20 @@
 //! What the program costs in user space: the time until it filters, until a policy is in force, of a scrape
 //! and of explaining; the memory of the daemon and of its maps. By the real program on a stage of its own.
 
-use crate::cases;
+use crate::{
+    cases,
+    measure::Spread,
+    section::{Held, Section, json, spread},
+};
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::loaded_maps;
 use icmpgate_rig::{
     gate::{self, Gate, METRICS},
     netns, signal,
     stage::{self, GATE, Stage},
-    text::thousands,
+    text::{Align, Table, thousands},
 };
+use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
     fs,
@@ -34,8 +39,18 @@ enum Goal {
     AtLeast(f64),
 }
 
-/// Measures all of it and prints it, each figure with its goal.
-pub(crate) fn run(program: &Path, rounds: u32) -> Result<()> {
+/// A figure, and what it is held against.
+struct Figure {
+    /// Its key in the JSON.
+    name: &'static str,
+    what: String,
+    unit: &'static str,
+    all: Vec<f64>,
+    goal: Goal,
+}
+
+/// Measures all of it.
+pub(crate) fn run(program: &Path, rounds: u32) -> Result<Section> {
     signal::catch()?;
     stage::clear_leftovers();
     let stage = Stage::new(false)?;
@@ -76,19 +91,71 @@ pub(crate) fn run(program: &Path, rounds: u32) -> Result<()> {
     let made = maps()?.into_iter().filter(|(id, _)| !before.contains_key(id));
     let maps = made.map(|(_, octets)| octets).sum::<u64>() as f64 / f64::from(1 << 20);
 
-    let all = format!("{rounds} rounds");
-    let per_second = |took: f64| f64::from(FRAMES) / took;
+    let in_ms = |all: Vec<f64>| all.into_iter().map(|took| took * 1e3).collect();
+    let explain = explain.into_iter().map(|took: f64| f64::from(FRAMES) / took).collect();
     let prefixes = thousands(PREFIXES.into());
-    print("from start to attached", "ms", attach, 1e3, Goal::AtMost(150.0), &all);
-    let what = format!("apply of {prefixes} prefixes");
-    print(&what, "ms", apply, 1e3, Goal::AtMost(300.0), &all);
-    let explain = explain.into_iter().map(per_second).collect();
-    print("explain --json", "frames a second", explain, 1.0, Goal::AtLeast(1667.0), &all);
-    let requests = format!("{SCRAPES} requests");
-    print("scrape", "ms", scrape, 1e3, Goal::AtMost(3.0), &requests);
-    print("resident memory of the daemon", "MiB", vec![resident], 1.0, Goal::AtMost(12.0), "once");
-    print("memory of the maps", "MiB", vec![maps], 1.0, Goal::AtMost(16.0), "once");
-    Ok(())
+    let figure = |name, what: &str, unit, all, goal| {
+        let what = what.to_owned();
+        Figure { name, what, unit, all, goal }
+    };
+    Ok(section(
+        rounds,
+        &[
+            figure("attach", "from start to attached", "ms", in_ms(attach), Goal::AtMost(150.0)),
+            figure(
+                "apply",
+                &format!("apply of {prefixes} prefixes"),
+                "ms",
+                in_ms(apply),
+                Goal::AtMost(300.0),
+            ),
+            figure("explain", "explain --json", "frames a second", explain, Goal::AtLeast(1667.0)),
+            figure("scrape", "scrape", "ms", in_ms(scrape), Goal::AtMost(3.0)),
+            figure(
+                "resident",
+                "resident memory of the daemon",
+                "MiB",
+                vec![resident],
+                Goal::AtMost(12.0),
+            ),
+            figure("maps", "memory of the maps", "MiB", vec![maps], Goal::AtMost(16.0)),
+        ],
+    ))
+}
+
+fn section(rounds: u32, figures: &[Figure]) -> Section {
+    use Align::{Left, Right};
+    let columns = [("", Left), ("median", Right), ("min", Right), ("max", Right), ("of", Right)];
+    let mut table = Table::new(&[&columns[..], &[("unit", Left)]].concat());
+    let (mut bars, mut all) = (Vec::new(), Map::new());
+    for figure in figures {
+        let figures = Spread::of(figure.all.iter().copied());
+        let [median, min, max] = spread(figures);
+        let of = figure.all.len().to_string();
+        table.row([&figure.what, &median, &min, &max, &of, figure.unit]);
+        let (word, goal, met) = match figure.goal {
+            Goal::AtMost(goal) => ("at most", goal, figures.median <= goal),
+            Goal::AtLeast(goal) => ("at least", goal, figures.median >= goal),
+        };
+        let what = format!("{} {word} {goal} {}", figure.what, figure.unit);
+        bars.push(Held { what, met: Some(met), figures: median });
+        all.insert(figure.name.to_owned(), json(figures));
+    }
+    Section {
+        name: "user-space",
+        title: "User space".to_owned(),
+        text: format!(
+            "By the program itself in a namespace of its own: {rounds} times attached, given a policy of \
+             {} prefixes and asked about {} frames; then as a daemon, scraped {SCRAPES} times, of which \
+             the memory is after that.",
+            thousands(PREFIXES.into()),
+            thousands(FRAMES.into())
+        ),
+        table,
+        bars,
+        plot: None,
+        figures: Value::Object(all),
+    }
 }
 
 /// Runs a command of the program to its end, in the protected namespace.
@@ -103,23 +170,6 @@ fn finish(program: &Path, stage: &Stage, words: &str) -> Result<Duration> {
     let took = start.elapsed();
     ensure!(out.status.success(), "`{words}`: {}", String::from_utf8_lossy(&out.stderr).trim());
     Ok(took)
-}
-
-fn print(what: &str, unit: &str, mut figures: Vec<f64>, scale: f64, goal: Goal, of: &str) {
-    figures.sort_by(f64::total_cmp);
-    let at = |i: usize| figures[i] * scale;
-    let median = at(figures.len() / 2);
-    let (word, goal, met) = match goal {
-        Goal::AtMost(goal) => ("at most", goal, median <= goal),
-        Goal::AtLeast(goal) => ("at least", goal, median >= goal),
-    };
-    let met = if met { "met" } else { "NOT met" };
-    let digits = if median < 1000.0 { 1 } else { 0 };
-    println!(
-        "{met}: {what} {word} {goal} {unit} ({median:.digits$}; {:.digits$} to {:.digits$}, {of})",
-        at(0),
-        at(figures.len() - 1),
-    );
 }
 
 /// What a process holds in memory, in MiB.

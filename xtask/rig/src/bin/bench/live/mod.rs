@@ -12,59 +12,68 @@ mod lane;
 mod report;
 mod transfer;
 
-pub(crate) use report::print;
-
 use crate::{
     machine::{self, Pair},
     measure::Spread,
+    section::Section,
 };
 use anyhow::{Context as _, Result};
 use filters::Filter;
 use generator::Generator;
 use icmpgate_rig::{signal, stage};
 use lane::{Lane, Sample};
-use std::path::Path;
+use std::{path::Path, thread};
 
 /// How many sources a flood comes from: one, and as many as icmpgate has buckets by key.
-pub(crate) const SOURCES: [u32; 2] = [1, 1 << 16];
+const SOURCES: [u32; 2] = [1, 1 << 16];
 /// The rounds where nothing else is said.
 pub(crate) const ROUNDS: u32 = 5;
 
 /// What a filter was found to bear under a flood from so many sources.
-pub(crate) struct Flooded {
+struct Flooded {
     /// The filter.
-    pub(crate) filter: Filter,
+    filter: Filter,
     /// How many sources the flood came from.
-    pub(crate) sources: u32,
+    sources: u32,
     /// The figures, or why there are none.
-    pub(crate) figures: Result<Figures, String>,
+    figures: Result<Figures, String>,
 }
 
 /// The figures of a filter, over the rounds.
-pub(crate) struct Figures {
+struct Figures {
     /// Packets that it judged, in millions a second.
-    pub(crate) judged: Spread,
+    judged: Spread,
     /// Packets that were sent to it, likewise.
-    pub(crate) sent: Spread,
+    sent: Spread,
     /// What it judged, of what the floor did in the same round under as many sources.
-    pub(crate) of_floor: Spread,
+    of_floor: Spread,
 }
 
 /// What all floods of a run came to.
-pub(crate) struct Floods {
+struct Floods {
     /// Each filter under each number of sources, in the order of the table.
-    pub(crate) flooded: Vec<Flooded>,
+    flooded: Vec<Flooded>,
     /// What it took to bring a line of memory from the generator's cache to the receiver's, in ns.
-    pub(crate) transfer: Spread,
+    transfer: Spread,
 }
 
 /// Floods every filter in every round.
-pub(crate) fn measure(program: &Path, rounds: u32) -> Result<Floods> {
+pub(crate) fn run(program: &Path, rounds: u32) -> Result<Section> {
     signal::catch()?;
     stage::clear_leftovers();
     let cpus = Pair::choose()?;
-    machine::stay_on(cpus.generator)?;
-    machine::describe_flood(cpus, rounds, lane::TIME);
+    let measure = || {
+        machine::stay_on(cpus.generator)?;
+        measure(program, rounds, cpus)
+    };
+    // A thread of its own, since others aren't to stay on that processor.
+    let floods = thread::scope(|scope| {
+        scope.spawn(measure).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    Ok(report::section(&floods, cpus, rounds))
+}
+
+fn measure(program: &Path, rounds: u32, cpus: Pair) -> Result<Floods> {
     let mut generator = Generator::new()?;
     let mut lanes: Vec<(Filter, u32, Result<Lane, String>)> = Vec::new();
     for sources in SOURCES {

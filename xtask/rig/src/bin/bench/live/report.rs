@@ -1,15 +1,20 @@
-//! What the floods came to: the table, and the bars.
+//! What the floods came to: the table, the bars, the JSON.
 
-use super::{Figures, Flooded, Floods, SOURCES, filters::Filter};
-use icmpgate_rig::text::{Align, Look, Paint, Table, thousands};
+use super::{Figures, Flooded, Floods, SOURCES, filters::Filter, lane};
+use crate::{
+    machine::Pair,
+    section::{Held, Section, json},
+};
+use icmpgate_rig::text::{Align, Table, thousands};
+use serde_json::json;
 
 /// What icmpgate's limit by source must bear, of what the floor does, by the number of sources.
 const OF_FLOOR: [(u32, f64); 2] = [(SOURCES[0], 0.9), (SOURCES[1], 0.75)];
 
-/// Prints the table and the bars.
-pub(crate) fn print(floods: &Floods) {
-    let Floods { flooded, transfer } = floods;
+/// What the floods came to.
+pub(super) fn section(floods: &Floods, cpus: Pair, rounds: u32) -> Section {
     use Align::{Left, Right};
+    let Floods { flooded, transfer } = floods;
     let mut table = Table::new(&[
         ("filter", Left),
         ("sources", Right),
@@ -22,32 +27,46 @@ pub(crate) fn print(floods: &Floods) {
         ("sent", Right),
         ("", Left),
     ]);
+    let mut all = Vec::new();
     for Flooded { filter, sources, figures } in flooded {
         let mut row = vec![filter.name().to_owned(), thousands((*sources).into())];
+        let mut entry = json!({ "filter": filter.name(), "sources": sources });
         match figures {
             Ok(Figures { judged, sent, of_floor }) => {
                 row.extend([judged.median, judged.min, judged.max].map(shown));
                 row.extend([of_floor.median, of_floor.min, of_floor.max].map(shown));
                 row.push(shown(sent.median));
+                entry["mpps"] = json(*judged);
+                entry["of_xdp_drop"] = json(*of_floor);
+                entry["sent_mpps"] = json(*sent);
             }
             Err(why) => {
                 row.resize(9, String::new());
                 row.push(format!("can't be loaded: {why}"));
+                entry["error"] = why.clone().into();
             }
         }
         table.row(row);
+        all.push(entry);
     }
-    let paint = Paint::of_stdout();
-    for line in table.lines(paint) {
-        println!("{line}");
-    }
-    println!();
-    println!(
-        "a line of memory took {:.0} ns from the one processor's cache to the other's ({:.0} to {:.0})",
-        transfer.median, transfer.min, transfer.max
-    );
-    for line in bars(flooded, paint) {
-        println!("{line}");
+    let Pair { generator, receiver } = cpus;
+    Section {
+        name: "live",
+        title: "Under a flood".to_owned(),
+        text: format!(
+            "Echo requests of 64 octets through a veth pair, next to all of them beyond the limit: sent on \
+             CPU {generator}, received on CPU {receiver}, {rounds} rounds of about {} s each. Mpps is what the \
+             filter judged, and sent what was sent to it, in millions a second. A line of memory took {:.0} ns \
+             from the one processor's cache to the other's ({:.0} to {:.0}).",
+            lane::TIME.as_secs(),
+            transfer.median,
+            transfer.min,
+            transfer.max
+        ),
+        table,
+        bars: bars(flooded),
+        plot: None,
+        figures: json!({ "transfer_ns": json(*transfer), "filters": all }),
     }
 }
 
@@ -61,18 +80,17 @@ fn share(flooded: &[Flooded], filter: Filter, sources: u32) -> Option<f64> {
     Some(found.figures.as_ref().ok()?.of_floor.median)
 }
 
-fn bars(flooded: &[Flooded], paint: Paint) -> Vec<String> {
-    let mut lines = Vec::new();
+fn bars(flooded: &[Flooded]) -> Vec<Held> {
+    let mut bars = Vec::new();
     for (sources, least) in OF_FLOOR {
         let n = thousands(sources.into());
         let plural = if sources == 1 { "source" } else { "sources" };
-        let what = format!("a limit by source bears at least {least} of XDP_DROP, {n} {plural}");
         let ours = share(flooded, Filter::BySource, sources);
-        lines.push(match ours {
-            Some(ours) => format!("{}: {what} ({})", word(ours >= least, paint), shown(ours)),
-            None => format!("not measured: {what}"),
+        bars.push(Held {
+            what: format!("a limit by source bears at least {least} of XDP_DROP, {n} {plural}"),
+            met: ours.map(|ours| ours >= least),
+            figures: ours.map_or_else(String::new, shown),
         });
-        let what = format!("and more than any other filter does, {n} {plural}");
         let peers: Vec<(Filter, f64)> = Filter::ALL
             .into_iter()
             .filter(|filter| filter.is_peer())
@@ -82,19 +100,14 @@ fn bars(flooded: &[Flooded], paint: Paint) -> Vec<String> {
             .iter()
             .map(|(filter, share)| format!("{} {}", filter.name(), shown(*share)))
             .collect();
-        lines.push(match ours.filter(|_| !peers.is_empty()) {
-            Some(ours) => {
-                let ahead = peers.iter().all(|(_, share)| *share < ours);
-                format!("{}: {what} ({})", word(ahead, paint), each.join("; "))
-            }
-            None => format!("not measured: {what}"),
+        let ours = ours.filter(|_| !peers.is_empty());
+        bars.push(Held {
+            what: format!("and more than any other filter does, {n} {plural}"),
+            met: ours.map(|ours| peers.iter().all(|(_, share)| *share < ours)),
+            figures: each.join("; "),
         });
     }
-    lines
-}
-
-fn word(met: bool, paint: Paint) -> String {
-    if met { paint.paint(Look::Good, "met") } else { paint.paint(Look::Bad, "NOT met") }
+    bars
 }
 
 #[cfg(test)]
@@ -108,24 +121,23 @@ mod tests {
         Flooded { filter, sources, figures: Ok(figures) }
     }
 
+    fn met(flooded: &[Flooded]) -> Vec<Option<bool>> {
+        bars(flooded).iter().map(|held| held.met).collect()
+    }
+
     #[test]
     fn a_bar_holds_where_the_share_is_reached_and_nobody_is_ahead() {
-        let lines = |ours, peer| {
-            let all = [flooded(Filter::BySource, 1, ours), flooded(Filter::XdpTools, 1, peer)];
-            bars(&all, Paint::none())
+        let met = |ours, peer| {
+            met(&[flooded(Filter::BySource, 1, ours), flooded(Filter::XdpTools, 1, peer)])
         };
-        let held = lines(0.9, 0.89);
-        assert!(held[0].starts_with("met: a limit by source bears at least 0.9"), "{}", held[0]);
-        assert!(held[1].starts_with("met: and more"), "{}", held[1]);
-        assert!(held[2..].iter().all(|line| line.starts_with("not measured")));
-        assert!(lines(0.89, 0.9).iter().take(2).all(|line| line.starts_with("NOT met")));
+        assert_eq!(met(0.9, 0.89), [Some(true), Some(true), None, None]);
+        assert_eq!(met(0.89, 0.9), [Some(false), Some(false), None, None]);
     }
 
     #[test]
     fn a_filter_that_could_not_be_loaded_is_in_no_bar() {
         let mut peer = flooded(Filter::NftTotal, 1, 0.0);
         peer.figures = Err("no such hook".to_owned());
-        let lines = bars(&[flooded(Filter::BySource, 1, 1.0), peer], Paint::none());
-        assert!(lines[0].starts_with("met") && lines[1].starts_with("not measured"));
+        assert_eq!(met(&[flooded(Filter::BySource, 1, 1.0), peer])[..2], [Some(true), None]);
     }
 }
