@@ -3,7 +3,8 @@
 //! A counter comes into use when its class and outcome are first seen on this interface: the row of
 //! the class then remembers its number. So the counters are dense and bounded, and strangers who
 //! send every type and code there is can't grow them beyond [`COUNTERS`]; what finds none free is
-//! counted in [`COUNTER_OVERFLOW`], never lost.
+//! counted in [`COUNTER_OVERFLOW`], never lost. Other traffic, which is most, has a counter of its own
+//! from the start ([`COUNTER_OTHER`]).
 
 use crate::{
     atomic,
@@ -13,16 +14,24 @@ use crate::{
 };
 use core::hint::black_box;
 use icmp_common::{
-    abi::{CLASSES, COUNTER_OVERFLOW, COUNTERS, Trace},
+    abi::{
+        CLASS_NOT_OURS, CLASSES, COUNTER_FREE, COUNTER_OTHER, COUNTER_OVERFLOW, COUNTERS, Trace,
+    },
     parse::Packet,
-    verdict::{OUTCOMES, Outcome},
+    verdict::{Mode, OUTCOMES, Outcome, Reason},
 };
+
+/// The outcome of other traffic.
+const NOT_ICMP: Outcome = Outcome::new(Reason::NOT_ICMP, Mode::Enforce);
 
 /// Counts a packet, and tells the trace of it where traces are asked for. What the trace says lies in
 /// memory until then: nobody else pays for it.
 #[inline(always)]
 pub fn finish<F: Buffer>(octets: u64, decision: Decision, packet: Option<&Packet>) {
-    let number = number(row::<F>(decision.class), decision.outcome);
+    let number = match (decision.class, decision.outcome) {
+        (CLASS_NOT_OURS, NOT_ICMP) => COUNTER_OTHER[usize::from(F::HOOK)],
+        (class, outcome) => number(row::<F>(class), outcome),
+    };
     if let Some(counter) = COUNTERS_MAP.get_ptr_mut(number) {
         // SAFETY: this CPU's own element. Both hooks run with softirqs off, so neither runs within
         // the other.
@@ -79,11 +88,11 @@ fn number(row: u32, outcome: Outcome) -> u32 {
 fn first_seen(cell: *mut u32) -> u32 {
     let Some(used) = COUNTERS_USED.get_ptr_mut(0) else { return COUNTER_OVERFLOW };
     // SAFETY: an element of the map. Looked at before it is added to, so that it can't wrap.
-    if unsafe { atomic::load(used) } >= COUNTERS as u32 - 1 {
+    if unsafe { atomic::load(used) } >= COUNTERS as u32 - COUNTER_FREE {
         return COUNTER_OVERFLOW;
     }
     // SAFETY: as above.
-    let number = unsafe { atomic::fetch_add_u32(used, 1) } + 1;
+    let number = unsafe { atomic::fetch_add_u32(used, 1) } + COUNTER_FREE;
     if number >= COUNTERS as u32 {
         return COUNTER_OVERFLOW;
     }

@@ -6,8 +6,11 @@ use aya::{
     maps::{Array, Map, MapData, PerCpuArray},
 };
 use icmp_common::{
-    abi::{CLASSES, COUNTER_OVERFLOW, COUNTERS, Counter, CounterRow, name},
-    verdict::Outcome,
+    abi::{
+        CLASS_NOT_OURS, CLASSES, COUNTER_FREE, COUNTER_OTHER, COUNTER_OVERFLOW, COUNTERS, Counter,
+        CounterRow, name,
+    },
+    verdict::{Mode, Outcome, Reason},
 };
 
 /// One counter.
@@ -30,9 +33,9 @@ pub struct Counters {
     pub entries: Vec<CounterEntry>,
     /// What found no free counter.
     pub overflow: Counter,
-    /// How many are in use.
+    /// How many are in use, of those that come into use when they are first needed.
     pub used: u32,
-    /// How many there are.
+    /// How many of these there are.
     pub room: u32,
 }
 
@@ -80,6 +83,13 @@ impl Counters {
             }))
         };
         let mut entries = Vec::new();
+        for (hook, number) in (0..).zip(COUNTER_OTHER) {
+            let count = sum(number)?;
+            if count.packets != 0 {
+                let outcome = Outcome::new(Reason::NOT_ICMP, Mode::Enforce);
+                entries.push(CounterEntry { hook, class: CLASS_NOT_OURS, outcome, count });
+            }
+        }
         for (index, row) in (0u32..).zip(rows.read()?) {
             let hook = (index / CLASSES as u32) as u8;
             let class = (index % CLASSES as u32) as u16;
@@ -90,11 +100,9 @@ impl Counters {
                 }
             }
         }
-        Ok(Self {
-            entries,
-            overflow: sum(COUNTER_OVERFLOW)?,
-            used: used.get(&0, 0)?.min(COUNTERS as u32 - 1),
-            room: COUNTERS as u32 - 1,
-        })
+        entries.sort_by_key(|entry| (entry.hook, entry.class, entry.outcome.0));
+        let room = COUNTERS as u32 - COUNTER_FREE;
+        let used = used.get(&0, 0)?.min(room);
+        Ok(Self { entries, overflow: sum(COUNTER_OVERFLOW)?, used, room })
     }
 }

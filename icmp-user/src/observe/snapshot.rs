@@ -579,9 +579,9 @@ pub(super) mod tests {
             ],
             overflow: Counter { packets: 2, octets: 200 },
             used: 7,
-            room: 4095,
+            room: 4093,
         };
-        let gone = Counters { room: 4095, ..Counters::default() };
+        let gone = Counters { room: 4093, ..Counters::default() };
         Snapshot {
             version: "1.2.3".to_owned(),
             policy: Some(PolicyState {
