@@ -4,6 +4,8 @@
 //! it can be, even where something is already wrong with it: the faults are a set, so that a policy
 //! may look away from one of them, and `explain` can say all.
 
+use core::mem::offset_of;
+
 use crate::abi::{checksum, family, fragment};
 use crate::classify::{self, INFO_MIN_LENGTH};
 use crate::cursor::Cursor;
@@ -63,7 +65,7 @@ impl Frame for [u8] {
 
 /// A packet of ours, as far as it could be read. 64 octets, each of them a field's, as the kernel program
 /// hands it from function to function.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Packet {
     /// One of [`family`], not `NONE`.
@@ -100,7 +102,23 @@ pub struct Packet {
 
 const _: () = assert!(size_of::<Packet>() == 64);
 
+/// More than where a message begins: behind Ethernet, IPv6 and eight extension headers, 16,512 octets.
+const MAX_OFFSET: u32 = 0x7fff;
+
 impl Packet {
+    /// Makes it one of a family of which nothing else is read. Not by a structure whose fields are zero: of
+    /// those the compiler makes calls of a function that sets octet by octet.
+    #[inline(always)]
+    fn begin(&mut self, family: u8, zero: u32) {
+        const _: () = assert!(offset_of!(Packet, family) == 0 && offset_of!(Packet, offset) == 8);
+        let head = u64::from_ne_bytes([family, fragment::NONE, 0, 0, 0, 0, checksum::ABSENT, 0]);
+        // SAFETY: the first 8 octets are those fields, and a structure of words is aligned for one.
+        unsafe { core::ptr::from_mut(self).cast::<u64>().write(head) };
+        self.pseudo = zero.into();
+        self.faults = zero;
+        self.zero = zero;
+    }
+
     /// Notes a fault.
     ///
     /// The verifier follows constants: each of the hundreds of sets that the paths through parser
@@ -123,6 +141,13 @@ impl Packet {
     #[inline(always)]
     pub fn type_info(&self) -> u8 {
         classify::facts(self.family, self.ty)
+    }
+
+    /// Its message in its frame. The offset is masked since it may come from memory, of which the verifier
+    /// knows nothing; no message begins as far behind as that.
+    #[inline(always)]
+    pub fn message<'a, F: Frame + ?Sized>(&self, frame: &'a F) -> Cursor<'a> {
+        frame.cursor().skip(self.offset & MAX_OFFSET)
     }
 
     /// Whether it is a whole message whose header was read.
@@ -157,7 +182,10 @@ pub struct Other {
 /// [`Reason::NOT_ICMP`] and [`Reason::VLAN_TAGS_BEYOND_BOUND`]: the frame is to be passed.
 #[inline(always)]
 pub fn parse<F: Frame + ?Sized>(frame: &F) -> Result<Packet, Reason> {
-    read(frame, find(frame).map_err(|other| other.reason)?)
+    let candidate = find(frame).map_err(|other| other.reason)?;
+    let mut packet = Packet::default();
+    read(frame, candidate, &mut packet)?;
+    Ok(packet)
 }
 
 /// Reads as little of a frame as tells nearly all that isn't ours: the first step of [`parse`].
@@ -192,15 +220,24 @@ pub fn find<F: Frame + ?Sized>(frame: &F) -> Result<Candidate, Other> {
     Ok(Candidate { is_v6, start })
 }
 
-/// Reads a packet: the second step of [`parse`].
+/// Reads a packet: the second step of [`parse`]. Into its place, field by field: what is put together first and
+/// copied then is spilled to the stack in between. Where it isn't ours, what is there says nothing.
 ///
 /// # Errors
 /// As [`parse`].
 #[inline(always)]
-pub fn read<F: Frame + ?Sized>(frame: &F, candidate: Candidate) -> Result<Packet, Reason> {
+pub fn read<F: Frame + ?Sized>(
+    frame: &F,
+    candidate: Candidate,
+    packet: &mut Packet,
+) -> Result<(), Reason> {
     let start = candidate.start;
     let cursor = frame.cursor().skip(start);
-    if candidate.is_v6 { read_ipv6(frame, cursor, start) } else { read_ipv4(frame, cursor, start) }
+    if candidate.is_v6 {
+        read_ipv6(frame, cursor, start, packet)
+    } else {
+        read_ipv4(frame, cursor, start, packet)
+    }
 }
 
 #[inline(always)]
@@ -208,40 +245,29 @@ fn read_ipv4<F: Frame + ?Sized>(
     frame: &F,
     mut cursor: Cursor<'_>,
     start: u32,
-) -> Result<Packet, Reason> {
+    packet: &mut Packet,
+) -> Result<(), Reason> {
     let Some(ip) = ipv4::take(&mut cursor) else { return Err(Reason::NOT_ICMP) };
     let family = match ip.protocol {
         ipv4::PROTOCOL_ICMP => family::ICMPV4,
         ipv4::PROTOCOL_IGMP => family::IGMP,
         _ => return Err(Reason::NOT_ICMP),
     };
-    let mut packet = Packet {
-        family,
-        fragment: fragment::NONE,
-        has_type: false,
-        ty: 0,
-        code: 0,
-        is_error: false,
-        checksum: checksum::ABSENT,
-        pad: 0,
-        offset: start + ip.header_length,
-        length: ip.total_length.wrapping_sub(ip.header_length),
-        pseudo: 0,
-        source: Address::mapped(ip.source),
-        destination: Address::mapped(ip.destination),
-        faults: frame.zero(),
-        zero: frame.zero(),
-    };
+    packet.begin(family, frame.zero());
+    packet.offset = start + ip.header_length;
+    packet.length = ip.total_length.wrapping_sub(ip.header_length);
+    packet.source = Address::mapped(ip.source);
+    packet.destination = Address::mapped(ip.destination);
     if ip.version != 4 {
         packet.fault(Reason::IP_VERSION);
     }
     if ip.header_length < ipv4::MIN_HEADER {
         packet.fault(Reason::IP_HEADER_LENGTH);
-        return Ok(packet);
+        return Ok(());
     }
     if ip.total_length < ip.header_length {
         packet.fault(Reason::IP_TOTAL_LENGTH);
-        return Ok(packet);
+        return Ok(());
     }
     if !frame.holds(start + ip.total_length) {
         packet.fault(Reason::IP_TOTAL_LENGTH);
@@ -258,13 +284,13 @@ fn read_ipv4<F: Frame + ?Sized>(
     }
     if ip.fragment_offset != 0 {
         packet.fragment = fragment::LATER;
-        return Ok(packet);
+        return Ok(());
     }
     if ip.more_fragments {
         packet.fragment = fragment::FIRST;
     }
-    parse_message(frame, &mut packet);
-    Ok(packet)
+    parse_message(frame, packet);
+    Ok(())
 }
 
 #[inline(always)]
@@ -272,47 +298,36 @@ fn read_ipv6<F: Frame + ?Sized>(
     frame: &F,
     mut cursor: Cursor<'_>,
     start: u32,
-) -> Result<Packet, Reason> {
+    packet: &mut Packet,
+) -> Result<(), Reason> {
     let Some(ip) = ipv6::take(&mut cursor) else { return Err(Reason::NOT_ICMP) };
     let chain = if ipv6::is_extension(ip.next_header) {
         frame.extension_headers(start + ipv6::HEADER, ip.next_header)
     } else {
         Chain::none(ip.next_header)
     };
-    let mut packet = Packet {
-        family: family::ICMPV6,
-        fragment: fragment::NONE,
-        has_type: false,
-        ty: 0,
-        code: 0,
-        is_error: false,
-        checksum: checksum::ABSENT,
-        pad: 0,
-        offset: start + ipv6::HEADER + chain.length,
-        length: ip.payload_length.wrapping_sub(chain.length),
-        pseudo: 0,
-        source: ip.source,
-        destination: ip.destination,
-        faults: frame.zero(),
-        zero: frame.zero(),
-    };
+    packet.begin(family::ICMPV6, frame.zero());
+    packet.offset = start + ipv6::HEADER + chain.length;
+    packet.length = ip.payload_length.wrapping_sub(chain.length);
+    packet.source = ip.source;
+    packet.destination = ip.destination;
     // Cut where the frame goes on: the next header lies in another part of an XDP buffer.
     let beyond_readable = matches!(chain.end, ipv6::End::Cut)
         && frame.holds(start + ipv6::HEADER + chain.length + ipv6::LEAST_EXTENSION);
     match chain.end {
         _ if beyond_readable => {
             packet.fault(Reason::EXTENSION_HEADERS_BEYOND_BOUND);
-            return Ok(packet);
+            return Ok(());
         }
         // RFC 7112: a first fragment has the whole chain, whatever it ends in.
         ipv6::End::Cut if chain.first_fragment => {
             packet.fragment = fragment::FIRST;
             packet.fault(Reason::FIRST_FRAGMENT_INCOMPLETE);
-            return Ok(packet);
+            return Ok(());
         }
         ipv6::End::BeyondBound => {
             packet.fault(Reason::EXTENSION_HEADERS_BEYOND_BOUND);
-            return Ok(packet);
+            return Ok(());
         }
         _ if chain.next_header != ipv6::ICMPV6 => return Err(Reason::NOT_ICMP),
         ipv6::End::Cut => return Err(Reason::NOT_ICMP),
@@ -330,13 +345,13 @@ fn read_ipv6<F: Frame + ?Sized>(
         } else {
             Reason::IPV6_PAYLOAD_LENGTH
         });
-        return Ok(packet);
+        return Ok(());
     }
     if !frame.holds(start + ipv6::HEADER + ip.payload_length) {
         packet.fault(Reason::IPV6_PAYLOAD_LENGTH);
     }
     if packet.fragment == fragment::LATER {
-        return Ok(packet);
+        return Ok(());
     }
     if chain.opaque_route {
         packet.checksum = checksum::UNVERIFIED;
@@ -350,17 +365,17 @@ fn read_ipv6<F: Frame + ?Sized>(
     };
     let Some(destination) = destination else {
         packet.fault(Reason::EXTENSION_HEADERS_BEYOND_BOUND);
-        return Ok(packet);
+        return Ok(());
     };
     packet.pseudo =
         ip.source.sum() + destination.sum() + pseudo_header(packet.length, ipv6::ICMPV6);
-    parse_message(frame, &mut packet);
+    parse_message(frame, packet);
     if packet.fragment == fragment::FIRST
         && packet.length < u32::from(packet.type_info() & INFO_MIN_LENGTH).clamp(4, 8)
     {
         packet.fault(Reason::FIRST_FRAGMENT_INCOMPLETE);
     }
-    Ok(packet)
+    Ok(())
 }
 
 /// Reads type and code, which every message of the three families begins with.
@@ -370,7 +385,7 @@ fn parse_message<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) {
         packet.fault(Reason::MESSAGE_TOO_SHORT);
         return;
     }
-    let Some([ty, second, _, _]) = frame.cursor().skip(packet.offset).take::<[u8; 4]>() else {
+    let Some([ty, second, _, _]) = packet.message(frame).take::<[u8; 4]>() else {
         // The lengths are already found to disagree, unless the header lies in a fragment of the
         // XDP buffer, behind more extension headers than the linear area holds.
         if packet.family == family::ICMPV6 {

@@ -131,5 +131,5 @@ fn count<F: Frame + ?Sized>(frame: &F, packet: &Packet, at: u32) -> Option<u16> 
     if packet.length < at + 2 {
         return None;
     }
-    frame.cursor().skip(packet.offset).skip(at).take::<[u8; 2]>().map(u16::from_be_bytes)
+    packet.message(frame).skip(at).take::<[u8; 2]>().map(u16::from_be_bytes)
 }

@@ -104,14 +104,13 @@ fn read<F: Buffer>(frame: &F, is_v6: u32, start: u32, packet: &mut Packet) -> u3
     // A mask, and opaque: 6.1 forgets a comparison where the number is copied, or kept on the stack while
     // the frame is got (`R3 offset is outside of the packet`).
     let start = black_box(start) & START;
-    match parse::read(frame, Candidate { is_v6: is_v6 != 0, start }) {
-        Ok(mut read) => {
+    match parse::read(frame, Candidate { is_v6: is_v6 != 0, start }, packet) {
+        Ok(()) => {
             if F::FROM_WIRE {
-                validate(frame, &mut read);
+                validate(frame, packet);
             } else {
-                note_error(&mut read);
+                note_error(packet);
             }
-            *packet = read;
             0
         }
         Err(reason) => u32::from(reason.0) + 1,
