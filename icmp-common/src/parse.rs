@@ -256,8 +256,8 @@ fn read_ipv4<F: Frame + ?Sized>(
     packet.begin(family, frame.zero());
     packet.offset = start + ip.header_length;
     packet.length = ip.total_length.wrapping_sub(ip.header_length);
-    packet.source = Address::mapped(ip.source);
-    packet.destination = Address::mapped(ip.destination);
+    packet.source = ip.source;
+    packet.destination = ip.destination;
     if ip.version != 4 {
         packet.fault(Reason::IP_VERSION);
     }

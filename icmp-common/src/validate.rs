@@ -15,9 +15,8 @@ pub fn validate<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) {
     if !packet.has_type {
         return;
     }
-    let info = packet.type_info();
-    note_error(packet);
-    if packet.is_error {
+    let info = note_error(packet);
+    if info & INFO_ERROR != 0 {
         addresses_of_error(packet);
     }
     if packet.fragment != fragment::NONE {
@@ -55,10 +54,13 @@ pub fn validate<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) {
     }
 }
 
-/// Keeps whether a packet is an error: something that quotes another packet.
+/// Keeps whether a packet is an error, something that quotes another packet, and returns the facts of its
+/// type: see [`crate::classify::TYPE_INFO`].
 #[inline(always)]
-pub fn note_error(packet: &mut Packet) {
-    packet.is_error = packet.has_type && packet.type_info() & INFO_ERROR != 0;
+pub fn note_error(packet: &mut Packet) -> u8 {
+    let info = if packet.has_type { packet.type_info() } else { 0 };
+    packet.is_error = info & INFO_ERROR != 0;
+    info
 }
 
 #[inline(always)]

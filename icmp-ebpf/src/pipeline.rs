@@ -109,7 +109,7 @@ fn read<F: Buffer>(frame: &F, is_v6: u32, start: u32, packet: &mut Packet) -> u3
             if F::FROM_WIRE {
                 validate(frame, packet);
             } else {
-                note_error(packet);
+                let _ = note_error(packet);
             }
             0
         }

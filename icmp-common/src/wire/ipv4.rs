@@ -1,5 +1,6 @@
 //! IPv4 (RFC 791): what is read of its header, and which addresses are a single host's.
 
+use super::ipv6::Address;
 use crate::cursor::Cursor;
 use core::hint::black_box;
 use network_types::ip::Ipv4Hdr;
@@ -26,10 +27,10 @@ pub struct Ipv4 {
     pub fragment_offset: u16,
     /// The protocol field.
     pub protocol: u8,
-    /// The source, in host order.
-    pub source: u32,
-    /// The destination, in host order.
-    pub destination: u32,
+    /// The source, in mapped form.
+    pub source: Address,
+    /// The destination, likewise.
+    pub destination: Address,
     /// The sum of the 20 octets without options, checksum field included.
     pub sum: u64,
 }
@@ -52,8 +53,8 @@ pub fn take(cursor: &mut Cursor<'_>) -> Option<Ipv4> {
         more_fragments: frags & 0x2000 != 0,
         fragment_offset: frags & 0x1fff,
         protocol: h.proto,
-        source: u32::from_be_bytes(h.src_addr),
-        destination: u32::from_be_bytes(h.dst_addr),
+        source: Address::of_v4(h.src_addr),
+        destination: Address::of_v4(h.dst_addr),
         sum,
     })
 }

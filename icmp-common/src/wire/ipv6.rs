@@ -51,6 +51,13 @@ impl Address {
         Self([0, (0xffff_0000_0000 | v4 as u64).to_be()])
     }
 
+    /// The same of the address in these octets, without turning them round.
+    #[must_use]
+    #[inline(always)]
+    pub const fn of_v4([a, b, c, d]: [u8; 4]) -> Self {
+        Self([0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d])])
+    }
+
     /// Whether it has the form of [`Address::mapped`].
     #[must_use]
     #[inline(always)]

@@ -85,8 +85,8 @@ impl<F: Frame + ?Sized> Quoted<'_, F> {
         let later_fragment = header.fragment_offset != 0;
         let is_message = header.protocol == PROTOCOL_ICMP && !later_fragment;
         Some(Quote {
-            source: Address::mapped(header.source),
-            destination: Address::mapped(header.destination),
+            source: header.source,
+            destination: header.destination,
             stated_length: header.total_length as u16,
             header_length: header.header_length,
             protocol: header.protocol,
