@@ -858,6 +858,8 @@ pub mod name {
     pub const EMPTY_PASS: &str = "icmpgate_pass";
     /// A program that only drops: likewise.
     pub const EMPTY_DROP: &str = "icmpgate_drop";
+    /// A program for nothing but one echo request: likewise.
+    pub const ECHO_FLOOR: &str = "icmpgate_echo_floor";
     /// A program that gives each packet another source, and goes on in another: likewise.
     pub const SWEEP_SOURCES: &str = "icmpgate_sweep";
     /// A program that gives each packet another source, and sends it to an interface: likewise.

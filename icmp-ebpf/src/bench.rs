@@ -3,7 +3,11 @@
 
 use crate::{
     atomic,
-    maps::{DROPPED, SWEEP, SWEEP_TO},
+    clock::Clock,
+    frame::XdpFrame,
+    limit::charge_once,
+    maps::{BUCKETS, COUNTERS, DROPPED, SWEEP, SWEEP_TO},
+    share::Draw,
 };
 use aya_ebpf::{
     bindings::xdp_action,
@@ -11,7 +15,11 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use icmp_common::abi::tc_action;
+use icmp_common::{
+    abi::{limit_flag, tc_action},
+    parse::Frame as _,
+    wire::{checksum::verifies, ethernet, ipv4},
+};
 
 /// Only passes: the floor that the bench measures from.
 #[xdp(frags)]
@@ -56,6 +64,44 @@ pub fn icmpgate_read_drop(ctx: XdpContext) -> u32 {
 pub fn icmpgate_egress_pass(_ctx: TcContext) -> i32 {
     tc_action::UNSPEC
 }
+
+/// What an echo request takes at least that is read, verified, charged to a bucket in total and counted, by
+/// the same means: a program that knows no policy, no other message, no tag, option or fragment.
+#[xdp(frags)]
+pub fn icmpgate_echo_floor(ctx: XdpContext) -> u32 {
+    echo_floor(&XdpFrame::new(&ctx)).unwrap_or(xdp_action::XDP_ABORTED)
+}
+
+#[inline(always)]
+fn echo_floor(frame: &XdpFrame<'_>) -> Option<u32> {
+    let mut cursor = frame.cursor();
+    let [high, low] = cursor.skip(12).take::<[u8; 2]>()?;
+    let ip = ipv4::take(&mut cursor.skip(ETHERNET))?;
+    let is_plain = ip.version == 4 && ip.header_length == ipv4::MIN_HEADER && !ip.more_fragments;
+    let is_echo = u16::from_be_bytes([high, low]) == ethernet::IPV4
+        && ip.protocol == ipv4::PROTOCOL_ICMP
+        && ip.fragment_offset == 0;
+    let start = ETHERNET + ipv4::MIN_HEADER;
+    let length = ip.total_length.wrapping_sub(ipv4::MIN_HEADER);
+    if !is_plain || !is_echo || !verifies(ip.sum) || !verifies(frame.sum(start, length)?) {
+        return None;
+    }
+    let draw = Draw { bucket: 0, cost: 1, depth: u64::MAX >> 2, reach: u64::MAX >> 1 };
+    let now = Clock::new().now(limit_flag::TICKS);
+    if !charge_once(BUCKETS.get_ptr_mut(draw.bucket)?, &draw, 1, now)? {
+        return None;
+    }
+    let counter = COUNTERS.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own element.
+    unsafe {
+        (*counter).packets += 1;
+        (*counter).octets += u64::from(start + length);
+    }
+    Some(xdp_action::XDP_PASS)
+}
+
+/// Where an untagged frame's packet begins.
+const ETHERNET: u32 = 14;
 
 /// An odd number, so that its products go through every number below a power of two: 2^32 by the golden ratio.
 const SCATTER: u32 = 0x9e37_79b1;

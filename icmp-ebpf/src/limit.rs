@@ -318,7 +318,7 @@ fn random() -> u64 {
 /// Whether a bucket had what is asked of it, and was charged so many times; `None` where another CPU came
 /// first.
 #[inline(always)]
-fn charge_once(bucket: *mut Bucket, draw: &Draw, times: u64, now: u64) -> Option<bool> {
+pub fn charge_once(bucket: *mut Bucket, draw: &Draw, times: u64, now: u64) -> Option<bool> {
     // SAFETY: a field of an element of the map.
     let tat = unsafe { &raw mut (*bucket).tat };
     // SAFETY: as above.

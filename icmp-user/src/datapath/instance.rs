@@ -37,6 +37,8 @@ pub enum Program {
     EmptyPass,
     /// Only drops.
     EmptyDrop,
+    /// Reads, verifies, charges and counts one echo request, and knows nothing else.
+    EchoFloor,
     /// Gives the packet another source and goes on in another program: see [`Instance::sweep`].
     Sweep,
     /// Gives the packet another source and sends it: see [`Instance::flood`].
@@ -49,12 +51,13 @@ pub enum Program {
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ingress,
         Self::Egress,
         Self::EmptyEgress,
         Self::EmptyPass,
         Self::EmptyDrop,
+        Self::EchoFloor,
         Self::Sweep,
         Self::Flood,
         Self::CountedDrop,
@@ -80,6 +83,7 @@ impl Program {
             Self::EmptyEgress => name::EMPTY_EGRESS,
             Self::EmptyPass => name::EMPTY_PASS,
             Self::EmptyDrop => name::EMPTY_DROP,
+            Self::EchoFloor => name::ECHO_FLOOR,
             Self::Sweep => name::SWEEP_SOURCES,
             Self::Flood => name::FLOOD,
             Self::CountedDrop => name::COUNTED_DROP,

@@ -108,6 +108,8 @@ pub(crate) struct Case {
     pub(crate) frame: Vec<u8>,
     /// From how many sources it comes: where more than none, the bench's front writes them.
     pub(crate) sources: u32,
+    /// Whether it is the floor's, which knows nothing but it, in place of ours.
+    pub(crate) floor: bool,
     /// Where it is met.
     pub(crate) hook: Hook,
     /// The policy it runs under.
@@ -125,6 +127,7 @@ pub(crate) fn all() -> Vec<Case> {
         name: name.to_owned(),
         frame,
         sources: 0,
+        floor: false,
         hook: Hook::Ingress,
         policy,
         reason,
@@ -150,6 +153,7 @@ pub(crate) fn all() -> Vec<Case> {
         case("udp-64", udp(64), Pass, Reason::NOT_ICMP, None),
         case("echo-64-pass", echo(64), Pass, within, Some(ECHO)),
         case("echo-98-pass", echo(98), Pass, within, Some(ECHO)),
+        Case { floor: true, ..case("echo-98-floor", echo(98), Pass, within, None) },
         case("echo-1442-pass", echo(1442), Pass, within, Some(ECHO)),
         case("echo-1514-pass", echo(1514), Pass, within, Some(ECHO)),
         case("echo-98-drop", echo(98), Drop, Reason::DENIED, Some(ECHO)),
@@ -245,7 +249,8 @@ impl Case {
     /// An echo of so many octets that passes under a policy.
     pub(crate) fn echo(name: String, octets: usize, policy: Policy, reason: Reason) -> Self {
         let frame = echo(octets);
-        Self { name, frame, sources: 0, hook: Hook::Ingress, policy, reason, rule: Some(ECHO) }
+        let (sources, floor, hook) = (0, false, Hook::Ingress);
+        Self { name, frame, sources, floor, hook, policy, reason, rule: Some(ECHO) }
     }
 
     /// A report of so many records.

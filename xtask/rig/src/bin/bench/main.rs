@@ -206,6 +206,7 @@ fn programs(case: &Case) -> (Program, Program) {
     match case.hook {
         Hook::Egress => (Program::Egress, Program::EmptyEgress),
         Hook::Ingress if drops(case) => (Program::Ingress, Program::EmptyDrop),
+        Hook::Ingress if case.floor => (Program::EchoFloor, Program::EmptyPass),
         Hook::Ingress => (Program::Ingress, Program::EmptyPass),
     }
 }
@@ -226,6 +227,11 @@ fn verify(cases: &[Case]) -> Result<()> {
         let mut run = with.instance.run(program, &case.frame, 1)?;
         if case.reason == Reason::OVER_LIMIT {
             run = with.instance.run(program, &case.frame, 1)?;
+        }
+        if case.floor {
+            let wanted = action_of(case);
+            ensure!(run.action == wanted, "{}: action {}, not {wanted}", case.name, run.action);
+            continue;
         }
         let trace = with.instance.trace()?;
         let reason = Outcome(trace.outcome).reason();
@@ -308,7 +314,7 @@ fn counted(cases: &[Case], loaded: &[Loaded], rounds: u32) -> Result<()> {
             *counted.entry(entry.outcome.reason()).or_default() += entry.count.packets;
         }
         let mut meant: BTreeMap<Reason, u64> = BTreeMap::new();
-        for case in cases.iter().filter(|c| c.policy == with.policy) {
+        for case in cases.iter().filter(|c| c.policy == with.policy && !c.floor) {
             *meant.entry(case.reason).or_default() += u64::from(rounds) * u64::from(RUNS);
         }
         for (reason, meant) in &meant {
