@@ -15,6 +15,7 @@ pub mod classify;
 pub mod cursor;
 pub mod parse;
 pub mod penalty;
+pub mod plain;
 pub mod redirect;
 pub mod share;
 pub mod validate;

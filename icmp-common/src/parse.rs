@@ -65,7 +65,7 @@ impl Frame for [u8] {
 
 /// A packet of ours, as far as it could be read. 64 octets, each of them a field's, as the kernel program
 /// hands it from function to function.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Packet {
     /// One of [`family`], not `NONE`.
@@ -109,7 +109,7 @@ impl Packet {
     /// Makes it one of a family of which nothing else is read. Not by a structure whose fields are zero: of
     /// those the compiler makes calls of a function that sets octet by octet.
     #[inline(always)]
-    fn begin(&mut self, family: u8, zero: u32) {
+    pub(crate) fn begin(&mut self, family: u8, zero: u32) {
         const _: () = assert!(offset_of!(Packet, family) == 0 && offset_of!(Packet, offset) == 8);
         let head = u64::from_ne_bytes([family, fragment::NONE, 0, 0, 0, 0, checksum::ABSENT, 0]);
         // SAFETY: the first 8 octets are those fields, and a structure of words is aligned for one.

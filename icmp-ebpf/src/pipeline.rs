@@ -30,6 +30,7 @@ use core::hint::black_box;
 use icmp_common::{
     abi::{CLASS_NOT_OURS, RULE_NONE},
     parse::{self, Candidate, Other, Packet, find},
+    plain,
     validate::{note_error, validate},
     verdict::{Mode, Outcome, Reason, Verdict},
     wire::ethernet,
@@ -41,7 +42,7 @@ pub fn gate<F: Buffer>(frame: &F) -> Verdict {
     let other = match find(frame) {
         Ok(candidate) => match PACKET.get_ptr_mut(0) {
             // SAFETY: this CPU's own element, which nothing else uses while this packet is looked at.
-            Some(packet) => match frame.read(candidate, unsafe { &mut *packet }) {
+            Some(packet) => match read_either_way(frame, candidate, unsafe { &mut *packet }) {
                 0 => {
                     // SAFETY: as above.
                     let packet = unsafe { &mut *packet };
@@ -58,6 +59,15 @@ pub fn gate<F: Buffer>(frame: &F) -> Verdict {
     let decision = Decision { outcome, rule: RULE_NONE, class: CLASS_NOT_OURS, faults: 0 };
     count::finish::<F>(frame.octets(other.end), decision, None);
     outcome.verdict()
+}
+
+/// Reads a packet, the short way where that is enough.
+#[inline(always)]
+fn read_either_way<F: Buffer>(frame: &F, candidate: Candidate, packet: &mut Packet) -> u32 {
+    if F::FROM_WIRE && plain::read(frame, candidate, packet) {
+        return 0;
+    }
+    frame.read(candidate, packet)
 }
 
 /// The first half, for what may be ours: reads a packet and finds its faults. The result is 0, or the
