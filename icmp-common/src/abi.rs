@@ -631,6 +631,11 @@ pub struct ClassEntry {
     pub row: u16,
     /// The class, below [`CLASSES`].
     pub class: u16,
+    /// The rule of all that isn't a fragment, wherever it is from and goes, where that is one;
+    /// else [`RULE_NONE`].
+    pub sole: u16,
+    /// Zero.
+    pub pad: u16,
 }
 
 /// One whole policy.
@@ -689,7 +694,7 @@ const _: () = assert!(size_of::<Interface>() == 40);
 const _: () = assert!(size_of::<ClassKey>() == 4);
 const _: () = assert!(
     size_of::<PolicyTable>()
-        == 72 + 4 * INTERFACES + 16 + 4 * 256 * 768 + 2 * DECISIONS + 136 * RULES
+        == 72 + 4 * INTERFACES + 32 + 8 * 256 * 768 + 2 * DECISIONS + 136 * RULES
 );
 
 /// The most prefixes that the zones of one policy hold, by family.

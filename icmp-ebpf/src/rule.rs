@@ -7,7 +7,7 @@ use crate::{
 };
 use core::hint::black_box;
 use icmp_common::{
-    abi::{ClassEntry, PolicyTable, fragment, hook, policy_flag},
+    abi::{ClassEntry, PolicyTable, RULE_NONE, fragment, hook, policy_flag},
     parse::Packet,
 };
 
@@ -44,6 +44,9 @@ pub fn number(
     hook: u8,
     place: impl FnOnce() -> u8,
 ) -> Option<u16> {
+    if entry.sole != RULE_NONE && packet.fragment == fragment::NONE {
+        return Some(entry.sole);
+    }
     let mut index =
         policy.interfaces.get(INTERFACE_ID.load() as usize)?.wrapping_add(entry.row.into());
     if packet.fragment != fragment::NONE {

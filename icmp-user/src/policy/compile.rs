@@ -8,8 +8,8 @@ use super::{CheckMode, CheckedPolicy, Effect, Hook, Key, Rule};
 use icmp_common::abi::Rule as TableRule;
 use icmp_common::abi::{
     CELL_SETS, CLASSES, ClassEntry, ClassKey, INTERFACES, LIMITS, PolicyInfo, PolicyTable,
-    RULE_NONE, RULES, SCHEMA, SHARES, action, class_headerless, class_other, family, hook,
-    policy_flag, rule_flag,
+    RULE_NONE, RULES, SCHEMA, SHARES, action, class_headerless, class_other, family, fragment,
+    hook, policy_flag, rule_flag,
 };
 use icmp_common::bucket::MAX_DEPTH;
 use icmp_common::cells::WAYS;
@@ -260,6 +260,7 @@ impl CheckedPolicy {
         let per_zone = rows * dimensions.interfaces.len() as u32;
         let per_destination = per_zone * dimensions.chains.len() as u32;
         let per_fragment = per_destination * dimensions.places as u32;
+        write_sole(&mut table, rows, per_fragment);
         let stride = |of: usize, stride: u32| if of > 1 { stride } else { 0 };
         table.zone_stride = stride(dimensions.chains.len(), per_zone);
         table.destination_stride = stride(dimensions.places, per_destination);
@@ -339,6 +340,9 @@ impl HookTable {
             Some((ty, code)) => table.classes[type_index(family, ty)][usize::from(code)],
             None => table.headerless[usize::from(family)],
         };
+        if entry.sole != RULE_NONE && fragment == fragment::NONE {
+            return entry.sole;
+        }
         let index = u32::from(fragment) * table.fragment_stride
             + u32::from(destination) * table.destination_stride
             + zone_set * table.zone_stride
@@ -372,11 +376,11 @@ fn write_classes(
 ) -> Result<(), CompileError> {
     for f in family::ALL {
         table.headerless[usize::from(f)] =
-            ClassEntry { row: decider.headerless(f)?, class: class_headerless(f) };
+            ClassEntry { row: decider.headerless(f)?, class: class_headerless(f), ..NO_CLASS };
         for ty in 0..=u8::MAX {
             let rows = decider.codes(f, ty)?;
             for (entry, row) in table.classes[type_index(f, ty)].iter_mut().zip(rows) {
-                *entry = ClassEntry { row, class: class_other(f) };
+                *entry = ClassEntry { row, class: class_other(f), ..NO_CLASS };
             }
         }
     }
@@ -396,6 +400,27 @@ fn write_classes(
         }
     }
     Ok(())
+}
+
+/// An entry of no class.
+const NO_CLASS: ClassEntry = ClassEntry { row: 0, class: 0, sole: RULE_NONE, pad: 0 };
+
+/// Notes the rule of each row that has one and the same in all contexts but those of fragments, of which
+/// there are `decisions`.
+fn write_sole(table: &mut PolicyTable, rows: u32, decisions: u32) {
+    let decisions = &table.decisions[..decisions as usize];
+    let (first, others) = decisions.split_at(rows as usize);
+    let mut sole = first.to_vec();
+    for context in others.chunks_exact(rows as usize) {
+        for (sole, rule) in sole.iter_mut().zip(context) {
+            if sole != rule {
+                *sole = RULE_NONE;
+            }
+        }
+    }
+    for entry in table.classes.iter_mut().flatten().chain(&mut table.headerless) {
+        entry.sole = sole[usize::from(entry.row)];
+    }
 }
 
 /// Writes the rules, and finds limits for those that have some.
