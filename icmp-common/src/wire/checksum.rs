@@ -15,11 +15,19 @@ pub const fn fold(sum: u64) -> u16 {
     sum as u16
 }
 
-/// Whether a sum over a message, its checksum field included, is that of a good one.
+/// Whether a sum over a message, its checksum field included, is that of a good one: whether it folds to
+/// 0xffff.
+///
+/// Folding keeps what a sum is modulo 0xffff, so these are its multiples but for 0. A number is a multiple of
+/// an odd one where its product with the inverse modulo 2^64 is at most 2^64 by it (Granlund and Montgomery,
+/// Division by Invariant Integers using Multiplication, PLDI 1994, section 9): one step in place of four, of
+/// which each waits for the one before.
 #[must_use]
 #[inline(always)]
 pub const fn verifies(sum: u64) -> bool {
-    fold(sum) == 0xffff
+    const INVERSE: u64 = 0xfffe_fffe_fffe_ffff;
+    const _: () = assert!(INVERSE.wrapping_mul(0xffff) == 1);
+    sum != 0 && sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff
 }
 
 /// What the IPv6 pseudo-header adds to the two addresses: the upper-layer length and
@@ -69,6 +77,17 @@ mod tests {
     use super::*;
 
     /// The example of RFC 1071 section 3.
+    #[test]
+    fn a_sum_verifies_where_it_folds_to_all_ones() {
+        let near = |n: u64| n.saturating_sub(300_000)..n.saturating_add(300_000);
+        let multiples = (0..200_000u64).map(|n| n * 0xffff);
+        let others = near(0).chain(near(1 << 32)).chain(near(1 << 40));
+        let scattered = (0..300_000u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20);
+        for sum in multiples.chain(others).chain(scattered) {
+            assert_eq!(verifies(sum), fold(sum) == 0xffff, "{sum:#x}");
+        }
+    }
+
     #[test]
     fn the_rfc_example() {
         let sum = sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
