@@ -36,7 +36,7 @@ pub trait Frame {
     }
     /// Walks the IPv6 extension headers at `offset`: see [`ipv6::walk`].
     fn extension_headers(&self, offset: u32, next_header: u8) -> Chain {
-        ipv6::walk(self.cursor().skip(offset), next_header)
+        ipv6::walk(self.cursor().skip(offset), next_header, self.zero())
     }
     /// Whether the IPv4 options at `offset` have a source route: see [`ipv4::source_routed`].
     fn source_routed(&self, offset: u32, length: u32) -> bool {

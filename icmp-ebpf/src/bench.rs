@@ -74,7 +74,7 @@ pub fn icmpgate_echo_floor(ctx: XdpContext) -> u32 {
 
 #[inline(always)]
 fn echo_floor(frame: &XdpFrame<'_>) -> Option<u32> {
-    let mut cursor = frame.cursor();
+    let cursor = frame.cursor();
     let [high, low] = cursor.skip(12).take::<[u8; 2]>()?;
     let ip = ipv4::take(&mut cursor.skip(ETHERNET))?;
     let is_plain = ip.version == 4 && ip.header_length == ipv4::MIN_HEADER && !ip.more_fragments;

@@ -296,7 +296,7 @@ pub extern "C" fn icmpgate_extension_headers(
     }
     let ctx = XdpContext::new(ctx);
     let frame = XdpFrame::new(&ctx);
-    ipv6::walk(frame.cursor().skip(offset), next_header as u8).pack()
+    ipv6::walk(frame.cursor().skip(offset), next_header as u8, frame.zero()).pack()
 }
 
 /// The walk over the group records of a report: see [`mld::records`].

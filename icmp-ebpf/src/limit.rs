@@ -61,13 +61,17 @@ pub fn admit<F: Buffer>(
     if penalised && penalty::icmpgate_is_boxed(rule, packet, hardware) != 0 {
         return Reason::PENALTY_BOX;
     }
-    // A total that stands alone is charged here: the call costs as much as all that it is spared.
-    if rule.keyed[0].cost == 0 && rule.totals[1].cost == 0 {
-        let subject = Subject { policy, packet, octets, hardware };
-        let charged = charge_total(&subject, &rule.totals[0], &mut Clock::new(), false);
-        return charged.map_or_else(|refused| refused.reason, |()| Reason::WITHIN_LIMIT);
-    }
-    let found = icmpgate_limits(rule, policy, packet, octets, hardware);
+    // A limit that stands alone is charged here: the call costs as much as all that it is spared.
+    let subject = Subject { policy, packet, octets, hardware };
+    let [total, keyed] = [rule.totals[0].cost, rule.keyed[0].cost];
+    let found = if keyed == 0 && rule.totals[1].cost == 0 {
+        say(charge_total(&subject, &rule.totals[0], &mut Clock::new(), false))
+    } else if total == 0 && rule.keyed[1].cost == 0 {
+        let (mut clock, room) = (Clock::new(), Room { strangers: true, plenty: true });
+        say(charge_keyed(&subject, &rule.keyed[0], &mut clock, room, &mut false))
+    } else {
+        icmpgate_limits(rule, policy, packet, octets, hardware)
+    };
     if penalised && found & BY_SOURCE != 0 {
         frame.offence(rule, packet, hardware);
     }
@@ -100,7 +104,13 @@ pub extern "C" fn icmpgate_limits(
     else {
         return Reason::INTERNAL_ERROR.0.into();
     };
-    match ask(rule, &Subject { policy, packet, octets, hardware }) {
+    say(ask(rule, &Subject { policy, packet, octets, hardware }))
+}
+
+/// What limits came to, as [`icmpgate_limits`] says it.
+#[inline(always)]
+fn say(came_to: Result<(), Refused>) -> u32 {
+    match came_to {
         Ok(()) => Reason::WITHIN_LIMIT.0.into(),
         Err(Refused { reason, by_source }) => {
             u32::from(reason.0) | if by_source { BY_SOURCE } else { 0 }

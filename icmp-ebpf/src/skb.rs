@@ -171,5 +171,5 @@ pub extern "C" fn icmpgate_skb_extension_headers(
     }
     let ctx = TcContext::new(skb);
     let frame = SkbFrame::new(&ctx);
-    ipv6::walk(frame.cursor().skip(offset), next_header as u8).pack()
+    ipv6::walk(frame.cursor().skip(offset), next_header as u8, frame.zero()).pack()
 }

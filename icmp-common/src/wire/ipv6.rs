@@ -254,66 +254,88 @@ pub const fn is_extension(next_header: u8) -> bool {
     matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
 }
 
-/// Walks the extension headers behind `cursor`.
+/// Walks the extension headers behind `cursor`. `zero` is a 0 of which the verifier doesn't know that it is one:
+/// each set of what a walk has seen would be a state of its own to it, in which all that follows is walked again.
 #[must_use]
 #[inline(always)]
-pub fn walk(cursor: Cursor<'_>, next_header: u8) -> Chain {
-    let mut chain = Chain::none(next_header);
-    for _ in 0..MAX_EXTENSION_HEADERS {
-        if !is_extension(chain.next_header) {
-            return chain;
-        }
-        let Some(h) = cursor.skip(chain.length).take::<[u8; 8]>() else {
-            chain.end = End::Cut;
-            return chain;
-        };
-        let this = chain.next_header;
-        chain.next_header = h[0];
-        if this == FRAGMENT {
-            // The offset is tested before anything behind it is taken for a header.
-            let field = u16::from_be_bytes([h[2], h[3]]);
-            chain.length += 8;
-            if field & 0xfff8 != 0 {
-                chain.end = End::LaterFragment;
-                return chain;
+pub fn walk(cursor: Cursor<'_>, mut next_header: u8, zero: u32) -> Chain {
+    let (mut length, mut seen) = (0, Seen { what: zero, final_destination: zero });
+    let end = 'walk: {
+        for _ in 0..MAX_EXTENSION_HEADERS {
+            if !is_extension(next_header) {
+                break 'walk End::UpperLayer;
             }
-            chain.first_fragment |= field & 1 != 0;
-            continue;
-        }
-        if this == AUTHENTICATION {
-            // RFC 4302 2.2: in units of 4 octets, less 2.
-            chain.length += (u32::from(h[1]) + 2) * 4;
-            continue;
-        }
-        if this == ROUTING {
-            chain.routing = true;
-            if h[3] != 0 {
-                route(&mut chain, h);
+            let Some(h) = cursor.skip(length).take::<[u8; 8]>() else { break 'walk End::Cut };
+            let this = next_header;
+            next_header = h[0];
+            if this == FRAGMENT {
+                // The offset is tested before anything behind it is taken for a header.
+                let field = u16::from_be_bytes([h[2], h[3]]);
+                length += 8;
+                if field & 0xfff8 != 0 {
+                    break 'walk End::LaterFragment;
+                }
+                if field & 1 != 0 {
+                    seen.what |= Seen::FIRST_FRAGMENT ^ zero;
+                }
+                continue;
             }
+            if this == AUTHENTICATION {
+                // RFC 4302 2.2: in units of 4 octets, less 2.
+                length += (u32::from(h[1]) + 2) * 4;
+                continue;
+            }
+            if this == ROUTING {
+                seen.route(length, h, zero);
+            }
+            length += (u32::from(h[1]) + 1) * 8;
         }
-        chain.length += (u32::from(h[1]) + 1) * 8;
+        if is_extension(next_header) { End::BeyondBound } else { End::UpperLayer }
+    };
+    let Seen { what, final_destination } = seen;
+    Chain {
+        end,
+        next_header,
+        length,
+        first_fragment: what & Seen::FIRST_FRAGMENT != 0,
+        final_destination: if final_destination == 0 { None } else { Some(final_destination) },
+        opaque_route: what & Seen::OPAQUE_ROUTE != 0,
+        routing: what & Seen::ROUTING != 0,
     }
-    if is_extension(chain.next_header) {
-        chain.end = End::BeyondBound;
-    }
-    chain
 }
 
-/// Finds the final destination of a routing header that has segments left.
-///
-/// Types 0 (RFC 5095, deprecated) and 2 (RFC 6275 6.4) end with it; in type 4 (RFC 8754 2) it is
-/// the first of the list. Type 3 (RFC 6554) compresses its addresses: the checksum is then
-/// unverified.
-#[inline(always)]
-fn route(chain: &mut Chain, h: [u8; 8]) {
-    match h[2] {
-        // Length in units of 8 octets without the first: the last address is 16 octets before the
-        // end.
-        0 | 2 if h[1] >= 2 => {
-            chain.final_destination = Some(chain.length + 8 + (u32::from(h[1]) - 2) * 8);
+/// What a walk has seen so far.
+struct Seen {
+    /// A set of the bits below.
+    what: u32,
+    /// [`Chain::final_destination`], 0 for none: a routing header comes before it.
+    final_destination: u32,
+}
+
+impl Seen {
+    const FIRST_FRAGMENT: u32 = 1;
+    const OPAQUE_ROUTE: u32 = 2;
+    const ROUTING: u32 = 4;
+
+    /// Notes a routing header that stands behind so many octets, and finds its final destination where it has
+    /// segments left.
+    ///
+    /// Types 0 (RFC 5095, deprecated) and 2 (RFC 6275 6.4) end with it; in type 4 (RFC 8754 2) it is
+    /// the first of the list. Type 3 (RFC 6554) compresses its addresses: the checksum is then
+    /// unverified.
+    #[inline(always)]
+    fn route(&mut self, behind: u32, h: [u8; 8], zero: u32) {
+        self.what |= Self::ROUTING ^ zero;
+        if h[3] == 0 {
+            return;
         }
-        4 if h[1] >= 2 => chain.final_destination = Some(chain.length + 8),
-        _ => chain.opaque_route = true,
+        match h[2] {
+            // Length in units of 8 octets without the first: the last address is 16 octets before the
+            // end.
+            0 | 2 if h[1] >= 2 => self.final_destination = behind + 8 + (u32::from(h[1]) - 2) * 8,
+            4 if h[1] >= 2 => self.final_destination = behind + 8,
+            _ => self.what |= Self::OPAQUE_ROUTE ^ zero,
+        }
     }
 }
 
@@ -357,7 +379,7 @@ mod tests {
             let kinds = vec![DESTINATION_OPTIONS; n];
             let octets = chain(&kinds);
             let first = kinds.first().copied().unwrap_or(ICMPV6);
-            let found = walk(Cursor::new(&octets), first);
+            let found = walk(Cursor::new(&octets), first, 0);
             if n <= 8 {
                 assert_eq!((found.end, found.next_header), (End::UpperLayer, ICMPV6), "{n}");
                 assert_eq!(found.length as usize, 8 * n);
@@ -371,14 +393,14 @@ mod tests {
     fn nothing_behind_a_later_fragment_is_a_header() {
         let mut octets = chain(&[FRAGMENT, HOP_BY_HOP]);
         octets[2..4].copy_from_slice(&[0, 8]);
-        let found = walk(Cursor::new(&octets), FRAGMENT);
+        let found = walk(Cursor::new(&octets), FRAGMENT, 0);
         assert_eq!((found.end, found.length), (End::LaterFragment, 8));
         // Offset 0 and no more to come: an atomic fragment is a whole packet (RFC 6946).
         octets[2..4].copy_from_slice(&[0, 0]);
-        let found = walk(Cursor::new(&octets), FRAGMENT);
+        let found = walk(Cursor::new(&octets), FRAGMENT, 0);
         assert_eq!((found.end, found.first_fragment), (End::UpperLayer, false));
         octets[2..4].copy_from_slice(&[0, 1]);
-        assert!(walk(Cursor::new(&octets), FRAGMENT).first_fragment);
+        assert!(walk(Cursor::new(&octets), FRAGMENT, 0).first_fragment);
     }
 
     #[test]
@@ -386,7 +408,7 @@ mod tests {
         // RFC 4302 2.2: length 4 is (4 + 2) * 4 = 24 octets.
         let mut octets = vec![ICMPV6, 4];
         octets.extend([0; 30]);
-        let found = walk(Cursor::new(&octets), AUTHENTICATION);
+        let found = walk(Cursor::new(&octets), AUTHENTICATION, 0);
         assert_eq!((found.length, found.next_header), (24, ICMPV6));
     }
 
@@ -395,7 +417,7 @@ mod tests {
         let route = |kind, left| {
             let mut octets = vec![ICMPV6, 4, kind, left];
             octets.extend([0; 48]);
-            walk(Cursor::new(&octets), ROUTING)
+            walk(Cursor::new(&octets), ROUTING, 0)
         };
         assert_eq!(route(0, 2).final_destination, Some(24));
         assert_eq!(route(2, 1).final_destination, Some(24));
@@ -404,7 +426,7 @@ mod tests {
         assert!(route(3, 1).opaque_route);
         assert!(!route(3, 0).opaque_route);
         assert!(route(3, 0).routing && route(0, 2).routing);
-        assert!(!walk(Cursor::new(&chain(&[HOP_BY_HOP])), HOP_BY_HOP).routing);
+        assert!(!walk(Cursor::new(&chain(&[HOP_BY_HOP])), HOP_BY_HOP, 0).routing);
     }
 
     #[test]
