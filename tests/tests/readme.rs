@@ -164,9 +164,12 @@ fn every_command_of_readme_runs_in_the_order_it_is_written() {
 
 #[test]
 fn the_figures_of_readme_are_of_the_form_that_the_commands_print() {
-    for (what, sign) in
-        [("story", "packets, each with one verdict and one reason"), ("bench", "met:")]
-    {
+    for (what, sign) in [
+        ("story", "packets, each with one verdict and one reason"),
+        ("bench", "met:"),
+        ("live", "of XDP_DROP"),
+        ("user-space", "from start to attached"),
+    ] {
         let mark = format!("<!-- {what}: printed by");
         let block = README.split(&mark).nth(1).expect("a marked block");
         let block = block.split("```").nth(1).expect("a fenced block");

@@ -68,8 +68,11 @@ impl Section {
     /// The same in Markdown.
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!("## {}\n\n", self.title);
-        if !self.text.is_empty() {
-            text += &format!("{}\n\n", self.text);
+        match self.text.as_str() {
+            "" => {}
+            // Lines that a paragraph would run together.
+            lines if lines.contains('\n') => text += &format!("```text\n{lines}\n```\n\n"),
+            line => text += &format!("{line}\n\n"),
         }
         if self.plot.is_some() {
             text += &format!("![{}]({}.svg)\n\n", self.title, self.name);
