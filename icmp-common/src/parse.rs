@@ -102,7 +102,7 @@ pub struct Packet {
 
 const _: () = assert!(size_of::<Packet>() == 64);
 
-/// More than where a message begins: behind Ethernet, IPv6 and eight extension headers, 16,512 octets.
+/// More than where a message begins: behind Ethernet, IPv6 and eight extension headers, 16,446 octets.
 const MAX_OFFSET: u32 = 0x7fff;
 
 impl Packet {

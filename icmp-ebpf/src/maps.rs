@@ -104,7 +104,7 @@ pub static COUNTERS: PerCpuArray<abi::Counter, { abi::COUNTERS }> = PerCpuArray:
 #[btf_map]
 pub static COUNTER_ROWS: Array<abi::CounterRow, { abi::COUNTER_ROWS }, MAPPED> = Array::new();
 
-/// The highest counter in use.
+/// How many counters are in use, but for the first three.
 #[btf_map]
 pub static COUNTERS_USED: Array<u32, 1> = Array::new();
 

@@ -76,7 +76,6 @@ pub const fn update(field: u16, from: u16, to: u16) -> u16 {
 mod tests {
     use super::*;
 
-    /// The example of RFC 1071 section 3.
     #[test]
     fn a_sum_verifies_where_it_folds_to_all_ones() {
         let near = |n: u64| n.saturating_sub(300_000)..n.saturating_add(300_000);
@@ -88,6 +87,7 @@ mod tests {
         }
     }
 
+    /// The example of RFC 1071 section 3.
     #[test]
     fn the_rfc_example() {
         let sum = sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);

@@ -142,7 +142,13 @@ fn copies(
     }
     let mut maps = Maps::open(pins)?;
     if let Some(interface) = first {
-        ids.push(maps.interface_id(&interface.name)?);
+        let id = maps.interface_id(&interface.name)?;
+        // It isn't, where somebody was interrupted while he removed the instance before: the map of
+        // interfaces may be there still.
+        if id != 0 {
+            copies = vec![for_interface(pins, &interface.name, id, cell_sets)?];
+        }
+        ids.push(id);
     }
     for interface in interfaces {
         let id = maps.interface_id(&interface.name)?;

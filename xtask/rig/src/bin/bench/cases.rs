@@ -155,6 +155,7 @@ pub(crate) fn all() -> Vec<Case> {
         case("echo-98-pass", echo(98), Pass, within, Some(ECHO)),
         Case { floor: true, ..case("echo-98-floor", echo(98), Pass, within, None) },
         case("echo-1442-pass", echo(1442), Pass, within, Some(ECHO)),
+        Case { floor: true, ..case("echo-1442-floor", echo(1442), Pass, within, None) },
         case("echo-1514-pass", echo(1514), Pass, within, Some(ECHO)),
         case("echo-98-drop", echo(98), Drop, Reason::DENIED, Some(ECHO)),
         case("echo-98-limited", echo(98), Limited, Reason::OVER_LIMIT, Some(ECHO)),

@@ -2,15 +2,16 @@
 //! 25, 100 and 400 Gbit/s would need by it.
 
 use crate::{
-    Figures, Loaded,
+    Figures, Loaded, action_of,
     cases::{Case, MILLION, Policy},
     machine,
     measure::{RUNS, Spread, thread_time},
     measured,
     plot::{Curve, Plot},
     section::{Section, json, shown, spread},
+    verify,
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use icmp_common::verdict::Reason;
 use icmpgate::datapath::{Instance, Program};
 use icmpgate_rig::text::{Align, Table, thousands};
@@ -166,6 +167,7 @@ fn processors(rounds: u32) -> Result<Section> {
         Case::echo(name.to_owned(), 98, policy, reason)
     };
     let cases = AT_ONCE.map(case);
+    verify(&cases)?;
     let loaded = Loaded::for_cases(&cases, false)?;
     let counts: Vec<usize> =
         (0..).map(|power| 1 << power).take_while(|n| *n < cpus.len()).collect();
@@ -213,11 +215,15 @@ fn processors(rounds: u32) -> Result<Section> {
 fn at_once(instance: &Instance, case: &Case, cpus: &[usize]) -> Result<f64> {
     let start = Barrier::new(cpus.len());
     let one = |number: usize, cpu: usize| -> Result<f64> {
-        machine::stay_on(cpu)?;
+        let stays = machine::stay_on(cpu);
         let frame = case.with_source(number as u8);
+        // Whatever failed: the others wait here.
         start.wait();
+        stays?;
         let before = thread_time()?;
-        instance.run(Program::Ingress, &frame, RUNS)?;
+        let run = instance.run(Program::Ingress, &frame, RUNS)?;
+        let (action, wanted) = (run.action, action_of(case));
+        ensure!(action == wanted, "{}: action {action}, not {wanted}", case.name);
         Ok(thread_time()?.saturating_sub(before).as_nanos() as f64 / f64::from(RUNS))
     };
     let one = &one;
@@ -288,7 +294,8 @@ fn links(rounds: u32) -> Result<Section> {
              print) and what icmpgate costs above the empty program here. It assumes that the card spreads \
              packets evenly over as many queues as there are cores, that cores are like this one, whose \
              returns are guarded against speculation or not as the first lines say, that memory keeps up, and \
-             that no limit in total is under contention (see the processors above). Octets are those that \
+             that no limit in total is under contention (see the processors above). What the stack does with what \
+             passes isn't counted. Octets are those that \
              the hook sees; on the wire each frame has {WIRE} more."
         ),
         table,

@@ -1,5 +1,5 @@
 //! The generator: a test run of live frames, each of which a BPF program gives another source and sends into
-//! the veth. One processor so sends more than any filter on another takes.
+//! the veth. One processor so sends more than any filter on another takes, XDP_DROP excepted.
 
 use crate::{cases, machine, measure::thread_time};
 use anyhow::{Context as _, Result};
