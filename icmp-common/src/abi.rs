@@ -198,7 +198,7 @@ pub const COUNTERS: usize = 4096;
 /// The counter that takes what finds no free one.
 pub const COUNTER_OVERFLOW: u32 = 0;
 /// The counters behind it, one for each hook, are of other traffic ([`CLASS_NOT_OURS`],
-/// [`crate::verdict::Reason::NOT_ICMP`]): of what is most, no row is looked at.
+/// [`crate::verdict::Outcome::NOT_ICMP`]): of what is most, no row is looked at.
 pub const COUNTER_OTHER: [u32; hook::COUNT] = [1, 2];
 /// The first that comes into use when it is first needed.
 pub const COUNTER_FREE: u32 = 3;

@@ -1,9 +1,9 @@
 //! The short way to what [`parse::read`] and [`validate`] find, for messages of which there is nothing to say.
 //!
 //! Most messages are whole, without options, extension headers or fragments, no error, nothing of IGMP and
-//! nothing of MLD that may have records, and of the lengths and checksums that they state. For such a one the short way asks only whether it is one, in the
-//! entry itself; what isn't, or may not be, goes the long way, which finds why. Both come to the same packet:
-//! the tests hold one against the other.
+//! nothing of MLD that may have records, and of the lengths and checksums that they state. For such a one the
+//! short way asks only whether it is one, in the entry itself; what isn't, or may not be, goes the long way, which
+//! finds why. Both come to the same packet: the tests hold one against the other.
 //!
 //! [`parse::read`]: crate::parse::read
 //! [`validate`]: crate::validate::validate

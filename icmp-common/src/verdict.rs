@@ -225,6 +225,9 @@ pub struct Outcome(pub u8);
 pub const OUTCOMES: usize = REASONS * 2;
 
 impl Outcome {
+    /// That of other traffic, which has counters of its own ([`crate::abi::COUNTER_OTHER`]).
+    pub const NOT_ICMP: Self = Self::new(Reason::NOT_ICMP, Mode::Enforce);
+
     /// The outcome of a reason in a mode.
     #[must_use]
     #[inline(always)]

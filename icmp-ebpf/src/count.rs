@@ -18,18 +18,15 @@ use icmp_common::{
         CLASS_NOT_OURS, CLASSES, COUNTER_FREE, COUNTER_OTHER, COUNTER_OVERFLOW, COUNTERS, Trace,
     },
     parse::Packet,
-    verdict::{Mode, OUTCOMES, Outcome, Reason},
+    verdict::{OUTCOMES, Outcome},
 };
-
-/// The outcome of other traffic.
-const NOT_ICMP: Outcome = Outcome::new(Reason::NOT_ICMP, Mode::Enforce);
 
 /// Counts a packet, and tells the trace of it where traces are asked for. What the trace says lies in
 /// memory until then: nobody else pays for it.
 #[inline(always)]
 pub fn finish<F: Buffer>(octets: u64, decision: Decision, packet: Option<&Packet>) {
     let number = match (decision.class, decision.outcome) {
-        (CLASS_NOT_OURS, NOT_ICMP) => COUNTER_OTHER[usize::from(F::HOOK)],
+        (CLASS_NOT_OURS, Outcome::NOT_ICMP) => COUNTER_OTHER[usize::from(F::HOOK)],
         (class, outcome) => number(row::<F>(class), outcome),
     };
     if let Some(counter) = COUNTERS_MAP.get_ptr_mut(number) {

@@ -10,7 +10,7 @@ use icmp_common::{
         CLASS_NOT_OURS, CLASSES, COUNTER_FREE, COUNTER_OTHER, COUNTER_OVERFLOW, COUNTERS, Counter,
         CounterRow, name,
     },
-    verdict::{Mode, Outcome, Reason},
+    verdict::Outcome,
 };
 
 /// One counter.
@@ -86,7 +86,7 @@ impl Counters {
         for (hook, number) in (0..).zip(COUNTER_OTHER) {
             let count = sum(number)?;
             if count.packets != 0 {
-                let outcome = Outcome::new(Reason::NOT_ICMP, Mode::Enforce);
+                let outcome = Outcome::NOT_ICMP;
                 entries.push(CounterEntry { hook, class: CLASS_NOT_OURS, outcome, count });
             }
         }

@@ -4,6 +4,7 @@
 //! Both are programs of their own beside `xtask`, because they need the library of `icmpgate`:
 //! xtask builds that, and the toolchain for it, and so can't wait for either.
 
+pub mod apart;
 pub mod frame;
 pub mod gate;
 pub mod metrics;

@@ -3,13 +3,13 @@
 //! So a setting of an interface is a file, and a tool that pins at a fixed path finds nobody else's pins and
 //! leaves none behind: all of it goes with the last process or descriptor that has the namespace.
 
-use crate::netns::Namespace;
+use crate::{apart, netns::Namespace};
 use anyhow::{Context as _, Result};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, setns, unshare},
 };
-use std::{fs::File, os::unix::process::CommandExt as _, process::Command, thread};
+use std::{fs::File, os::unix::process::CommandExt as _, process::Command};
 
 /// A mount namespace.
 pub struct Mounts {
@@ -50,14 +50,11 @@ impl Mounts {
     /// # Errors
     /// Where it can't be entered, and those of `what`.
     pub fn run<T: Send>(&self, what: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                // Its root and current folder are the other threads', until it has its own.
-                unshare(CloneFlags::CLONE_FS)?;
-                setns(&self.file, CloneFlags::CLONE_NEWNS).context("can't enter the mounts")?;
-                what()
-            });
-            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        apart::run(|| {
+            // Its root and current folder are the other threads', until it has its own.
+            unshare(CloneFlags::CLONE_FS)?;
+            setns(&self.file, CloneFlags::CLONE_NEWNS).context("can't enter the mounts")?;
+            what()
         })
     }
 

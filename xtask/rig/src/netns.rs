@@ -3,7 +3,7 @@
 //! `ip netns exec` mounts /sys anew and so hides /sys/fs/bpf; here only the network is changed, of a
 //! thread or of a process that is being started.
 
-use crate::signal;
+use crate::{apart, signal};
 use anyhow::{Context as _, Result, bail};
 use nix::sched::{CloneFlags, setns};
 use std::{
@@ -11,7 +11,6 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    thread,
     time::Duration,
 };
 
@@ -107,12 +106,9 @@ impl Namespace {
     /// Where it can't be entered, and those of `what`.
     pub fn run<T: Send>(&self, what: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let file = self.open()?;
-        thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                setns(file, CloneFlags::CLONE_NEWNET).context("can't enter the namespace")?;
-                what()
-            });
-            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        apart::run(|| {
+            setns(file, CloneFlags::CLONE_NEWNET).context("can't enter the namespace")?;
+            what()
         })
     }
 

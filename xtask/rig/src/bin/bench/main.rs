@@ -26,10 +26,10 @@ use icmpgate::{
     datapath::{Instance, Program},
     policy::{self, Compiled, Hook},
 };
-use icmpgate_rig::text::thousands;
+use icmpgate_rig::{apart, text::thousands};
 use measure::{RUNS, Spread, sample};
 use section::Section;
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, thread};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 /// How often each case is measured, where nothing else is said, and at least.
 const ROUNDS: u32 = 15;
@@ -153,10 +153,11 @@ fn run(args: Args) -> Result<()> {
         scale::run(rounds)?.iter().for_each(Section::print);
         return Ok(());
     }
-    let figures = measured(&chosen(&args.cases)?, rounds)?;
-    report::section(&figures.0, figures.1).print();
+    let (figures, text) = measured(&chosen(&args.cases)?, rounds)?;
+    let section = report::section(&figures, text);
+    section.print();
     if let Some(file) = &args.json {
-        let json = serde_json::to_string_pretty(&report::json(&figures.0))? + "\n";
+        let json = serde_json::to_string_pretty(&section.figures)? + "\n";
         std::fs::write(file, json).with_context(|| format!("can't write {}", file.display()))?;
     }
     Ok(())
@@ -164,8 +165,8 @@ fn run(args: Args) -> Result<()> {
 
 /// Measures cases, on one processor: the figures, and what they are of.
 fn measured(cases: &[Case], rounds: u32) -> Result<(Vec<Figures>, String)> {
-    // A thread of its own, since others aren't to stay on that processor.
-    let measure = || {
+    // Others aren't to stay on that processor.
+    apart::run(|| {
         let cpu = machine::stay_on_one_cpu()?;
         verify(cases)?;
         let mut loaded = Loaded::for_cases(cases, false)?;
@@ -178,9 +179,6 @@ fn measured(cases: &[Case], rounds: u32) -> Result<(Vec<Figures>, String)> {
         let figures = measure_rounds(cases, &mut loaded, rounds)?;
         counted(cases, &loaded, rounds)?;
         Ok((figures, text.join("\n")))
-    };
-    thread::scope(|scope| {
-        scope.spawn(measure).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 

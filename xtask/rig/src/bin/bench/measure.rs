@@ -54,7 +54,8 @@ impl Sample {
     }
 }
 
-fn once(instance: &Instance, program: Program, frame: &[u8]) -> Result<Sample> {
+/// Takes a sample, whatever came between.
+pub(crate) fn once(instance: &Instance, program: Program, frame: &[u8]) -> Result<Sample> {
     let before = thread_time()?;
     let run = instance.run(program, frame, RUNS)?;
     let spent = thread_time()?.saturating_sub(before);

@@ -153,7 +153,7 @@ fn held(bar: &Bar, figures: &[Figures]) -> Held {
 }
 
 /// The figures as `--json` has them.
-pub(crate) fn json(figures: &[Figures]) -> Value {
+fn json(figures: &[Figures]) -> Value {
     let rounded = |ns: f64| (ns * 100.0).round() / 100.0;
     let entry = |f: &Figures| {
         json!({

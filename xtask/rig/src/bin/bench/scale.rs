@@ -5,7 +5,7 @@ use crate::{
     Figures, Loaded, action_of,
     cases::{Case, MILLION, Policy},
     machine,
-    measure::{RUNS, Spread, thread_time},
+    measure::{Sample, Spread, once},
     measured,
     plot::{Curve, Plot},
     section::{Section, json, shown, spread},
@@ -220,11 +220,11 @@ fn at_once(instance: &Instance, case: &Case, cpus: &[usize]) -> Result<f64> {
         // Whatever failed: the others wait here.
         start.wait();
         stays?;
-        let before = thread_time()?;
-        let run = instance.run(Program::Ingress, &frame, RUNS)?;
-        let (action, wanted) = (run.action, action_of(case));
+        // Once, since to take it again where something came between would be alone.
+        let Sample { ns, action, .. } = once(instance, Program::Ingress, &frame)?;
+        let wanted = action_of(case);
         ensure!(action == wanted, "{}: action {action}, not {wanted}", case.name);
-        Ok(thread_time()?.saturating_sub(before).as_nanos() as f64 / f64::from(RUNS))
+        Ok(ns)
     };
     let one = &one;
     thread::scope(|scope| {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 /// Octets of a frame, without its check sequence.
 const OCTETS: usize = 64;
+
 /// A flood that was sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {

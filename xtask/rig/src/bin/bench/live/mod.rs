@@ -20,9 +20,9 @@ use crate::{
 use anyhow::{Context as _, Result};
 use filters::Filter;
 use generator::Generator;
-use icmpgate_rig::{signal, stage};
+use icmpgate_rig::{apart, signal, stage};
 use lane::{Lane, Sample};
-use std::{path::Path, thread};
+use std::path::Path;
 
 /// How many sources a flood comes from: one, and as many as icmpgate has buckets by key.
 const SOURCES: [u32; 2] = [1, 1 << 16];
@@ -62,13 +62,10 @@ pub(crate) fn run(program: &Path, rounds: u32) -> Result<Section> {
     signal::catch()?;
     stage::clear_leftovers();
     let cpus = Pair::choose()?;
-    let measure = || {
+    // Others aren't to stay on that processor.
+    let floods = apart::run(|| {
         machine::stay_on(cpus.generator)?;
         measure(program, rounds, cpus)
-    };
-    // A thread of its own, since others aren't to stay on that processor.
-    let floods = thread::scope(|scope| {
-        scope.spawn(measure).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     Ok(report::section(&floods, cpus, rounds))
 }
