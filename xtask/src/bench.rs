@@ -1,13 +1,14 @@
 //! `cargo xtask bench`: ns a packet of the kernel program, by the kernel's own test run. What is
 //! measured and how is `xtask/rig/src/bin/bench`, other measures than that included.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, fs, path::PathBuf};
 
 use anyhow::{Result, bail};
 
 use crate::{
-    build, rig,
+    build, cmd, rig,
     setup::{self, Want},
+    vm,
 };
 
 /// Measure what a packet costs, beside a program that only returns
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// In place of them, what it and other filters bear under a flood through a veth pair
     #[arg(long, group = "part")]
     live: bool,
+    /// In place of them, their instructions, counted inside Debian's 6.12 kernel under qemu; needs no root
+    #[arg(long, group = "part")]
+    instructions: bool,
     /// All of it, written into this folder: JSON, Markdown and plots
     #[arg(long, value_name = "FOLDER", group = "part")]
     results: Option<PathBuf>,
@@ -38,6 +42,10 @@ pub(crate) struct Args {
 
 /// Builds all that is measured and becomes the bench.
 pub(crate) fn run(args: Args) -> Result<()> {
+    if args.instructions {
+        setup::ensure(Want { vm: true, ..Want::default() }).and_then(build::object)?;
+        return rig::become_program("bench", [OsString::from("--instructions"), counts()?.into()]);
+    }
     rig::needs_root("bench")?;
     if !args.live && args.rounds.is_some_and(|rounds| rounds < 15) {
         bail!("--rounds is 15 or more, but with --live");
@@ -62,12 +70,26 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let live = args.live || args.results.is_some();
     // The program and its stages need the BPF filesystem; the cases need neither.
     let staged = live || args.user_space;
+    let all = args.results.is_some();
+    build::object(setup::ensure(Want { bpffs: staged, live, vm: all, ..Want::default() })?)?;
     if let Some(folder) = args.results {
-        words.extend(["--results".into(), folder.into()]);
+        words.extend([
+            "--results".into(),
+            folder.into(),
+            "--instructions".into(),
+            counts()?.into(),
+        ]);
     }
-    build::object(setup::ensure(Want { bpffs: staged, live, ..Want::default() })?)?;
     if staged {
         words.extend(["--program".into(), build::program(true)?.into()]);
     }
     rig::become_program("bench", words)
+}
+
+/// The file with what a machine counted.
+fn counts() -> Result<PathBuf> {
+    let said = vm::counted(rig::program("bench")?, "--count")?;
+    let file = cmd::root().join("target/vm/instructions.json");
+    fs::write(&file, said)?;
+    Ok(file)
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Run all that a change has to pass: `cargo xtask test`, then `cargo xtask vm`; and print what
-/// `cargo xtask bench` finds, which on a machine that does other things, too, is no judge
+/// `cargo xtask bench` finds and counts, which on a machine that does other things, too, is no judge
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
@@ -21,8 +21,11 @@ pub(crate) fn run(_: Args) -> Result<()> {
     for task in ["test", "vm"] {
         all.add(one(task)?);
     }
-    let mut bench = Command::new(env::current_exe()?);
-    all.check("cargo xtask bench", bench.arg("bench").current_dir(cmd::root()));
+    for words in [&["bench"][..], &["bench", "--instructions"]] {
+        let mut bench = Command::new(env::current_exe()?);
+        let name = format!("cargo xtask {}", words.join(" "));
+        all.check(&name, bench.args(words).current_dir(cmd::root()));
+    }
     all.close("cargo xtask ci")
 }
 

@@ -3,7 +3,12 @@
 //!
 //! A program takes this process's place, so that a signal to the command is a signal to it.
 
-use std::{ffi::OsStr, os::unix::process::CommandExt as _, path::Path, process::Command};
+use std::{
+    ffi::OsStr,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Error, Result, bail};
 
@@ -15,10 +20,15 @@ pub(crate) fn become_program(
     name: &str,
     args: impl IntoIterator<Item = impl AsRef<OsStr>>,
 ) -> Result<()> {
+    exec(Command::new(program(name)?).args(args))
+}
+
+/// Builds one of the programs, likewise.
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
     let mut cargo = cmd::cargo();
     cargo.args(["build", "--quiet", "--release", "--package", "icmpgate-rig", "--bin", name]);
     cmd::run(&mut cargo)?;
-    exec(Command::new(cmd::target_dir().join("release").join(name)).args(args))
+    Ok(cmd::target_dir().join("release").join(name))
 }
 
 /// Becomes this program.

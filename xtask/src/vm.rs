@@ -56,6 +56,9 @@ const MODULES: [&str; 4] = ["veth", "tun", "sch_ingress", "cls_bpf"];
 /// The tests that are run: those of the package `icmpgate-tests` whose names start so.
 const TESTS: [&str; 2] = ["load", "verdict"];
 
+/// What a machine may take that counts instructions; it takes a minute.
+const COUNTING: Duration = Duration::from_secs(600);
+
 const INIT: &str = include_str!("init.sh");
 
 /// What is taken away from a kernel.
@@ -102,11 +105,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
     }
     let road = setup::ensure(Want { vm: true, ..Want::default() })?;
     let guests = match args.program {
-        Some(program) => vec![("program".into(), program)],
+        Some(program) => vec![guest("tests/program", program)],
         None => {
             build::object(road)?;
             let mut guests = tests()?;
-            guests.insert(0, ("icmpgate".into(), build::program(true)?));
+            guests.insert(0, guest("bin/icmpgate", build::program(true)?));
             guests
         }
     };
@@ -134,7 +137,37 @@ pub(crate) fn run(args: Args) -> Result<()> {
     all.close("cargo xtask vm")
 }
 
-/// The programs of the load and verdict tests, by name.
+/// Runs a program in a machine whose clock counts instructions, one a nanosecond, and returns the line of JSON
+/// that it says.
+pub(crate) fn counted(program: PathBuf, args: &str) -> Result<String> {
+    let script = cmd::root().join("target/vm/program");
+    fs::create_dir_all(script.parent().context("a folder")?)?;
+    fs::write(&script, format!("#!/bin/sh\nexec /bin/program {args}\n"))?;
+    cmd::run(Command::new("chmod").arg("755").arg(&script))?;
+    let [.., newest] = SERIES;
+    let guests = [guest("bin/program", program), guest("tests/program", script)];
+    let kernel = kernel(newest, &guests).with_context(|| format!("kernel {newest}"))?;
+    // What guards against speculation are instructions as well, and others on each processor. Nothing watches
+    // over the clock that is the one to read: to others, which stand still in between, it seems to run wild.
+    let mut cmd = machine(&kernel, "mitigations=off clocksource=tsc tsc=reliable")?;
+    cmd.args(["-icount", "shift=0"]);
+    let (mut log, mut said) = (Log::default(), None);
+    watch(cmd, Instant::now() + COUNTING, &mut log, newest, |line| match line.starts_with('{') {
+        true => said = Some(line.to_owned()),
+        false => eprintln!("[{newest}] {line}"),
+    })?;
+    if let Some(failure) = log.tally.failures.first() {
+        bail!("{failure}");
+    }
+    said.context("the program said nothing")
+}
+
+/// A file of this machine, and the path that it has in the others.
+fn guest(path: &str, file: PathBuf) -> (String, PathBuf) {
+    (path.to_owned(), file)
+}
+
+/// The programs of the load and verdict tests, and where they go.
 fn tests() -> Result<Vec<(String, PathBuf)>> {
     let mut cmd = test::tests_command();
     cmd.args(["--no-run", "--message-format=json-render-diagnostics"]);
@@ -146,7 +179,7 @@ fn tests() -> Result<Vec<(String, PathBuf)>> {
         bail!("icmpgate-tests has no test whose name starts with {}", TESTS.join(" or "));
     }
     found.sort();
-    Ok(found)
+    Ok(found.into_iter().map(|(name, file)| (format!("tests/{name}"), file)).collect())
 }
 
 /// Name and path of a test program in one of cargo's messages.
@@ -250,9 +283,8 @@ fn fill(root: &Path, kernel: &Path, guests: &[(String, PathBuf)]) -> Result<()> 
     let busybox = cmd::which("busybox").context("no busybox")?;
     with_libraries(root, &busybox, "bin/busybox")?;
     std::os::unix::fs::symlink("busybox", root.join("bin/sh"))?;
-    for (name, program) in guests {
-        let to = format!("{}/{name}", if name == "icmpgate" { "bin" } else { "tests" });
-        with_libraries(root, program, &to)?;
+    for (to, program) in guests {
+        with_libraries(root, program, to)?;
         // Their debug information is ten times the rest, and the machine's memory holds it all.
         if fs::read(program)?.starts_with(b"\x7fELF") {
             cmd::run(Command::new("strip").arg("--strip-debug").arg(root.join(to)))?;
@@ -373,21 +405,18 @@ fn boot(kernel: &Kernel, variant: Variant, timeout: Duration) -> Outcome {
     let start = Instant::now();
     let name = format!("{} {}", kernel.series, variant.name());
     let mut log = Log::default();
-    if let Err(error) = watch(kernel, variant, start + timeout, &mut log, &name) {
+    let heard = |line: &str| println!("[{name}] {line}");
+    let watched = machine(kernel, &format!("icmpgate.variant={}", variant.name()))
+        .and_then(|cmd| watch(cmd, start + timeout, &mut log, &name, heard));
+    if let Err(error) = watched {
         log.tally.fail(format!("[{name}] {error:#}"));
     }
     let Log { tally, release, .. } = log;
     Outcome { kernel: kernel.series, variant, release, tally, took: start.elapsed() }
 }
 
-/// Runs qemu until it ends by itself or its time is over.
-fn watch(
-    kernel: &Kernel,
-    variant: Variant,
-    deadline: Instant,
-    log: &mut Log,
-    name: &str,
-) -> Result<()> {
+/// The qemu that boots a kernel with these words beside its own.
+fn machine(kernel: &Kernel, words: &str) -> Result<Command> {
     let mut cmd = qemu::command().context("no qemu")?;
     // One processor: emulated ones don't survive that the kernel changes code under them, which it does
     // for each XDP program (`bpf_dispatcher_xdp_func`).
@@ -398,9 +427,20 @@ fn watch(
         .arg("-initrd")
         .arg(&kernel.initramfs)
         .arg("-append")
-        .arg(format!("console=ttyS0 panic=-1 quiet icmpgate.variant={}", variant.name()))
+        .arg(format!("console=ttyS0 panic=-1 quiet {words}"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
+    Ok(cmd)
+}
+
+/// Runs qemu until it ends by itself or its time is over.
+fn watch(
+    mut cmd: Command,
+    deadline: Instant,
+    log: &mut Log,
+    name: &str,
+    mut heard: impl FnMut(&str),
+) -> Result<()> {
     let mut qemu = cmd.spawn().with_context(|| format!("can't start `{}`", cmd::shown(&cmd)))?;
     let serial = qemu.stdout.take().context("no serial line")?;
     let (sender, lines) = mpsc::channel();
@@ -416,7 +456,7 @@ fn watch(
         match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => {
                 if !line.trim().is_empty() {
-                    println!("[{name}] {line}");
+                    heard(&line);
                 }
                 log.line(name, &line);
             }

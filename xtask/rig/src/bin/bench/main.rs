@@ -5,6 +5,7 @@
 //! the difference within a round is what stays when the machine is noisy.
 
 mod cases;
+mod instructions;
 mod live;
 mod machine;
 mod measure;
@@ -61,8 +62,14 @@ struct Args {
     /// In place of them, what it and other filters bear under a flood
     #[arg(long, group = "part", requires = "program")]
     live: bool,
+    /// In place of them, the instructions that a machine counted: what it said is in this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scale", "user_space", "live", "cases"])]
+    instructions: Option<PathBuf>,
+    /// Count instructions, in a machine whose clock does, and say them in a line
+    #[arg(long, conflicts_with = "part")]
+    count: bool,
     /// All of it, written into this folder as JSON, Markdown and plots
-    #[arg(long, value_name = "FOLDER", group = "part", requires = "program")]
+    #[arg(long, value_name = "FOLDER", group = "part", requires_all = ["program", "instructions"])]
     results: Option<PathBuf>,
     /// The icmpgate that is measured in user space and under a flood
     #[arg(long, value_name = "FILE")]
@@ -130,15 +137,23 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
+    let Args { rounds, results, program, instructions, .. } = args;
+    if let (Some(file), None) = (&instructions, &results) {
+        instructions::section(file)?.print();
+        return Ok(());
+    }
     icmpgate::datapath::check_system()?;
-    let Args { rounds, results, program, .. } = args;
+    if args.count {
+        println!("{}", instructions::count()?);
+        return Ok(());
+    }
     let floods = rounds.unwrap_or(live::ROUNDS);
     let rounds = rounds.unwrap_or(ROUNDS);
     ensure!(args.live || rounds >= ROUNDS, "--rounds is {ROUNDS} or more, but with --live");
     // None of these is asked for without it.
-    let program = program.unwrap_or_default();
+    let [program, instructions] = [program, instructions].map(Option::unwrap_or_default);
     if let Some(folder) = results {
-        return results::write(&folder, &program, rounds);
+        return results::write(&folder, &program, &instructions, rounds);
     }
     println!("{}\n", machine::name());
     if args.live {

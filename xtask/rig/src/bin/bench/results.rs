@@ -1,17 +1,17 @@
 //! All that the bench measures, as files: for who wants to compare another machine, or another version.
 
-use crate::{cases, live, machine, measured, report, scale, user};
+use crate::{cases, instructions, live, machine, measured, report, scale, user};
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 use std::{fs, path::Path};
 
 /// Measures everything and writes it: `results.json`, `README.md` and a plot of each curve.
-pub(crate) fn write(folder: &Path, program: &Path, rounds: u32) -> Result<()> {
+pub(crate) fn write(folder: &Path, program: &Path, counts: &Path, rounds: u32) -> Result<()> {
     let can = |what: &'static str| format!("can't {what} {}", folder.display());
     // Before it takes some minutes.
     fs::create_dir_all(folder).with_context(|| can("make"))?;
     let (figures, text) = measured(&cases::all(), rounds)?;
-    let mut sections = vec![report::section(&figures, text)];
+    let mut sections = vec![report::section(&figures, text), instructions::section(counts)?];
     sections.push(live::run(program, live::ROUNDS)?);
     sections.extend(scale::run(rounds)?);
     sections.push(user::run(program, rounds)?);
