@@ -8,6 +8,7 @@
 //! outer map has one slot: replacing what is in that slot is the atomic swap, so a packet that has
 //! looked it up sees that policy to its end.
 
+use crate::bucket::Draws;
 use crate::cells::CellSet;
 use crate::penalty::Penalty;
 use crate::share::Speed;
@@ -15,7 +16,7 @@ use crate::verdict::OUTCOMES;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of everything in this file. Pinned maps of another version are not adopted.
-pub const SCHEMA: u32 = 6;
+pub const SCHEMA: u32 = 7;
 
 /// A family of messages: an index into the tables that are kept by family.
 pub mod family {
@@ -480,6 +481,9 @@ pub struct LimitCounter {
     /// Packets beyond it. A rule's limits are asked one after the other, and the first that refuses
     /// ends it.
     pub refused: u64,
+    /// Where it is charged at random, the draws that this CPU has left: beside what is counted at the same
+    /// time, and so looked up with it.
+    pub draws: Draws,
 }
 
 /// Whose a limit is and what it says: the loader's, for metrics and to find it again. All zero: not

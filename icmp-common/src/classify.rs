@@ -17,9 +17,9 @@
 //! The host side walks the table; the kernel side reads [`TYPE_INFO`] and nothing else.
 
 use crate::abi::family;
+use crate::opaque::opaque;
 use Nature::{Control, Error, Query, Reply};
 use Status::{Current, Deprecated, Experimental, Reserved};
-use core::hint::black_box;
 
 /// What a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -764,7 +764,7 @@ pub fn facts(family: u8, ty: u8) -> u8 {
 #[must_use]
 #[inline(always)]
 pub fn type_index(family: u8, ty: u8) -> usize {
-    black_box((family as usize).wrapping_sub(1) * 256 + ty as usize)
+    opaque((family as usize).wrapping_sub(1) * 256 + ty as usize)
 }
 
 /// Whether a type's nature is [`Nature::Error`].

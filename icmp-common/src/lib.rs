@@ -5,6 +5,8 @@
 //! the modules is the order in which a frame meets them.
 
 #![cfg_attr(not(test), no_std)]
+// For an assembly without instructions: see `opaque`.
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod abi;
 pub mod answer;
@@ -13,6 +15,7 @@ pub mod bucket;
 pub mod cells;
 pub mod classify;
 pub mod cursor;
+pub mod opaque;
 pub mod parse;
 pub mod penalty;
 pub mod plain;

@@ -12,11 +12,11 @@ use crate::{
     frame::Buffer,
     maps::{COUNTER_ROWS, COUNTERS as COUNTERS_MAP, COUNTERS_USED, TRACE, TRACING},
 };
-use core::hint::black_box;
 use icmp_common::{
     abi::{
         CLASS_NOT_OURS, CLASSES, COUNTER_FREE, COUNTER_OTHER, COUNTER_OVERFLOW, COUNTERS, Trace,
     },
+    opaque::opaque,
     parse::Packet,
     verdict::{OUTCOMES, Outcome},
 };
@@ -67,7 +67,7 @@ fn number(row: u32, outcome: Outcome) -> u32 {
     // Opaque: the compiler knows the range and takes away the mask, and the verifier doesn't, above
     // all that of 6.1, which forgets a number to which something unknown is or-ed (`R0 unbounded
     // memory access`).
-    let index = black_box(usize::from(outcome.0)) & (OUTCOMES - 1);
+    let index = opaque(usize::from(outcome.0)) & (OUTCOMES - 1);
     // SAFETY: index is below the row's length.
     let cell = unsafe { (&raw mut (*row).counter).cast::<u32>().add(index) };
     // SAFETY: as above.

@@ -132,10 +132,13 @@ fn apply<F: Buffer>(
     rule: &Rule,
     observing: bool,
 ) -> Reason {
+    // Before the others, since it is what most packets meet that have a rule of ours at all.
+    if rule.action == action::LIMIT {
+        return limit::admit(frame, packet, octets, policy, rule);
+    }
     match rule.action {
         action::PASS => Reason::ACCEPTED,
         action::DROP => Reason(rule.reason),
-        action::LIMIT => limit::admit(frame, packet, octets, policy, rule),
         action::REJECT | action::REPLY => {
             answer::answer(frame, packet, found, policy, rule, observing)
         }

@@ -22,15 +22,15 @@ use crate::{
     clock::Clock,
     frame::Buffer,
     key, local,
-    maps::{BUCKETS, DRAWS, LIMIT_COUNTERS},
+    maps::{BUCKETS, LIMIT_COUNTERS},
     penalty,
     share::{self, Draw},
 };
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use core::hint::black_box;
 use icmp_common::{
-    abi::{Bucket, KeyedLimit, PolicyTable, Rule, TotalLimit, limit_flag, limit_key},
-    bucket::{UNITS_PER_S, has, octets_cost, reach, spent},
+    abi::{Bucket, KeyedLimit, LimitCounter, PolicyTable, Rule, TotalLimit, limit_flag, limit_key},
+    bucket::{Draws, UNITS_PER_S, has, octets_cost, reach, spent},
     parse::Packet,
     share::depth_for,
     verdict::Reason,
@@ -55,18 +55,20 @@ pub fn admit<F: Buffer>(
     rule: &Rule,
 ) -> Reason {
     let penalised = rule.penalty.after != 0;
+    let [total, keyed] = [rule.totals[0].cost, rule.keyed[0].cost];
+    // A limit that stands alone is charged here: the call costs as much as all that it is spared.
+    if keyed == 0 && rule.totals[1].cost == 0 && !penalised {
+        let subject = Subject { policy, packet, octets, hardware: 0 };
+        return Reason(say(charge_total(&subject, &rule.totals[0], &mut Clock::new(), false)) as u8);
+    }
     // Most rules don't ask where a frame is from.
     let hardware =
         if penalised || packet.source.is_unspecified() { key::hardware(frame) } else { 0 };
     if penalised && penalty::icmpgate_is_boxed(rule, packet, hardware) != 0 {
         return Reason::PENALTY_BOX;
     }
-    // A limit that stands alone is charged here: the call costs as much as all that it is spared.
-    let subject = Subject { policy, packet, octets, hardware };
-    let [total, keyed] = [rule.totals[0].cost, rule.keyed[0].cost];
-    let found = if keyed == 0 && rule.totals[1].cost == 0 {
-        say(charge_total(&subject, &rule.totals[0], &mut Clock::new(), false))
-    } else if total == 0 && rule.keyed[1].cost == 0 {
+    let found = if total == 0 && rule.keyed[1].cost == 0 {
+        let subject = Subject { policy, packet, octets, hardware };
         let (mut clock, room) = (Clock::new(), Room { strangers: true, plenty: true });
         say(charge_keyed(&subject, &rule.keyed[0], &mut clock, room, &mut false))
     } else {
@@ -208,7 +210,9 @@ fn charge_keyed(
             return Err(refuse(keyed.limit, keyed.flags, by_source));
         }
     }
-    count(keyed.limit, 1, 0);
+    if let Some(counter) = counter(keyed.limit) {
+        counter.passed += 1;
+    }
     Ok(())
 }
 
@@ -221,30 +225,37 @@ fn charge_total(
     established: bool,
 ) -> Result<(), Refused> {
     let Some(draw) = draw(subject, total) else { return Ok(()) };
-    if !charge(total, draw, clock, established) {
-        return Err(refuse(total.limit, total.flags, false));
+    // There is one for each limit.
+    let Some(counter) = counter(total.limit) else { return Ok(()) };
+    if charge(total, draw, clock, established, &mut counter.draws) {
+        counter.passed += 1;
+        return Ok(());
     }
-    count(total.limit, 1, 0);
-    Ok(())
+    counter.refused += 1;
+    Err(refused(total.flags, false))
 }
 
 #[inline(always)]
 fn refuse(limit: u32, flags: u8, by_source: bool) -> Refused {
-    count(limit, 0, 1);
+    if let Some(counter) = counter(limit) {
+        counter.refused += 1;
+    }
+    refused(flags, by_source)
+}
+
+#[inline(always)]
+const fn refused(flags: u8, by_source: bool) -> Refused {
     let is_reserve = flags & limit_flag::RESERVE != 0;
     let reason = if is_reserve { Reason::RESERVE_EXCEEDED } else { Reason::OVER_LIMIT };
     Refused { reason, by_source }
 }
 
+/// What a limit has for this CPU.
 #[inline(always)]
-fn count(limit: u32, passed: u64, refused: u64) {
-    let Some(counter) = LIMIT_COUNTERS.get_ptr_mut(limit) else { return };
+fn counter(limit: u32) -> Option<&'static mut LimitCounter> {
     // SAFETY: this CPU's own element. Both hooks run with softirqs off, so neither runs within the
-    // other.
-    unsafe {
-        (*counter).passed += passed;
-        (*counter).refused += refused;
-    }
+    // other; and nothing here holds it while it calls what may look it up.
+    LIMIT_COUNTERS.get_ptr_mut(limit).map(|counter| unsafe { &mut *counter })
 }
 
 /// What a packet costs under a limit.
@@ -294,7 +305,8 @@ fn charge_key(subject: &Subject<'_>, keyed: &KeyedLimit, clock: &mut Clock, room
     let charged = cells::charge(subject.policy, keyed, key, now, cost, room.strangers, room.plenty);
     if charged == Charged::NoCell {
         let (bucket, depth) = (keyed.limit, keyed.depth);
-        if charge_bucket(&Draw { bucket, cost, depth, reach: reach(depth) }, random(), now) {
+        let times = counter(bucket).map_or(1, |counter| random(&mut counter.draws));
+        if charge_bucket(&Draw { bucket, cost, depth, reach: reach(depth) }, times, now) {
             return Charged::Yes;
         }
     }
@@ -303,9 +315,15 @@ fn charge_key(subject: &Subject<'_>, keyed: &KeyedLimit, clock: &mut Clock, room
 
 /// Charges a total. It may have been spent since it was peeked at.
 #[inline(always)]
-fn charge(total: &TotalLimit, draw: Draw, clock: &mut Clock, established: bool) -> bool {
+fn charge(
+    total: &TotalLimit,
+    draw: Draw,
+    clock: &mut Clock,
+    established: bool,
+    draws: &mut Draws,
+) -> bool {
     let now = clock.now(total.flags);
-    let times = if total.flags & limit_flag::RANDOM != 0 { random() } else { 1 };
+    let times = if total.flags & limit_flag::RANDOM != 0 { random(draws) } else { 1 };
     let Some(bucket) = BUCKETS.get_ptr_mut(draw.bucket) else { return true };
     if established {
         // SAFETY: a field of an element of the map; a lost write is one of a time that is as good.
@@ -317,10 +335,7 @@ fn charge(total: &TotalLimit, draw: Draw, clock: &mut Clock, established: bool) 
 
 /// How often a packet is charged where charges are randomised: see `Draws`.
 #[inline(always)]
-fn random() -> u64 {
-    // SAFETY: this CPU's own element. Both hooks run with softirqs off, so neither runs within the
-    // other.
-    let Some(draws) = DRAWS.get_ptr_mut(0).map(|draws| unsafe { &mut *draws }) else { return 1 };
+fn random(draws: &mut Draws) -> u64 {
     // SAFETY: a helper without arguments.
     draws.next(|| unsafe { bpf_get_prandom_u32() })
 }

@@ -5,7 +5,7 @@ use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray, ProgramArray},
     macros::btf_map,
 };
-use icmp_common::{abi, bucket::Draws, cells::CellSet, parse::Packet, penalty};
+use icmp_common::{abi, cells::CellSet, parse::Packet, penalty};
 
 /// Of a map that user space reads as memory, many elements at a time (`BPF_F_MMAPABLE`, Linux 5.5).
 const MAPPED: usize = 1 << 10;
@@ -136,10 +136,6 @@ pub static PACKET: PerCpuArray<Packet, 1> = PerCpuArray::new();
 /// What is asked to be answered, while it is.
 #[btf_map]
 pub static ASKED: PerCpuArray<crate::answer::Asked, 1> = PerCpuArray::new();
-
-/// Random draws that are left.
-#[btf_map]
-pub static DRAWS: PerCpuArray<Draws, 1> = PerCpuArray::new();
 
 /// The stable index of the interface that this copy of the program is attached to.
 #[unsafe(no_mangle)]

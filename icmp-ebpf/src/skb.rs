@@ -5,10 +5,10 @@ use crate::{
     redirect::icmpgate_skb_redirect,
 };
 use aya_ebpf::{bindings::__sk_buff, helpers::bpf_skb_pull_data, programs::TcContext};
-use core::hint::black_box;
 use icmp_common::{
     abi::{PolicyTable, Rule, hook, origin},
     cursor::Cursor,
+    opaque::opaque,
     parse::{Candidate, Frame, Packet},
     verdict::Reason,
     wire::{
@@ -46,7 +46,7 @@ impl<'a> SkbFrame<'a> {
         let octets = frame.octets.min(READ);
         // Opaque, so that the compiler takes no check of a cursor to be decided by this one: the
         // verifier wouldn't see why (`R3 offset is outside of the packet`).
-        if octets as usize <= black_box(frame.data_end - frame.data) {
+        if octets as usize <= opaque(frame.data_end - frame.data) {
             return frame;
         }
         // SAFETY: the context is the program's own. Where memory lacks, the rest counts as cut.

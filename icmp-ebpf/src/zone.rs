@@ -4,6 +4,7 @@ use crate::maps::{ZONES_V4, ZONES_V6};
 use core::hint::black_box;
 use icmp_common::{
     abi::{PolicyTable, ZONE_RANGES, ZoneColumn, family, policy_flag, zone_column},
+    opaque::opaque,
     wire::ipv6::Address,
     zones::begun,
 };
@@ -74,5 +75,5 @@ fn unknown_zero(word: &u32) -> u32 {
 /// there are.
 #[inline(always)]
 fn word(column: &ZoneColumn, range: u32) -> u64 {
-    column[black_box(range as usize) & (ZONE_RANGES - 1)]
+    column[opaque(range as usize) & (ZONE_RANGES - 1)]
 }

@@ -7,8 +7,8 @@
 use super::ipv4::{self, PROTOCOL_ICMP};
 use super::ipv6::{self, Address, End};
 use crate::abi::family;
+use crate::opaque::opaque;
 use crate::parse::Frame;
-use core::hint::black_box;
 
 /// Where the quote begins in an error of either family.
 pub const OFFSET: u32 = 8;
@@ -132,7 +132,8 @@ impl<F: Frame + ?Sized> Quoted<'_, F> {
         }
         // With the octet before it: see `cursor` for what the verifier makes of a single one. Opaque,
         // or the one less goes into the instruction (`R3 offset is outside of the packet`).
-        let behind = self.frame.cursor().skip(black_box(self.at + header_length - 1));
+        let behind =
+            self.frame.cursor().skip(opaque((self.at + header_length - 1) as usize) as u32);
         let [_, ty] = { behind }.take::<[u8; 2]>()?;
         Some(ty)
     }

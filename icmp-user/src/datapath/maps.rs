@@ -292,6 +292,7 @@ impl Maps {
             let count = by_cpu.iter().fold(LimitCounter::default(), |sum, c| LimitCounter {
                 passed: sum.passed + c.0.passed,
                 refused: sum.refused + c.0.refused,
+                ..sum
             });
             found.push(LimitEntry { index: i, info, bucket: self.bucket(i, &info)?, count });
         }
