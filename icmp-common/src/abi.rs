@@ -444,6 +444,10 @@ pub struct Rule {
     pub answer_value: u16,
     /// What it asks for in transit: the faults of rows V2 to V8, a bit by reason.
     pub checks: u32,
+    /// Of [`crate::verdict::JUDGED`], the faults that aren't looked at where it decides: a bit by reason.
+    pub checks_off: u32,
+    /// Likewise those that are noted and pass.
+    pub checks_observe: u32,
     /// Zero.
     pub pad2: u32,
     /// Its limits in total.
@@ -656,7 +660,7 @@ pub struct PolicyTable {
     pub flags: u32,
     /// Counts the policies that have been put in force, from 1.
     pub generation: u64,
-    /// Faults that aren't looked at: a bit by reason.
+    /// Faults that aren't looked at: a bit by reason. Of [`crate::verdict::JUDGED`], the rule says it.
     pub checks_off: u32,
     /// Faults that are noted and pass.
     pub checks_observe: u32,
@@ -690,7 +694,7 @@ pub struct PolicyTable {
     pub rules: [Rule; RULES],
 }
 
-const _: () = assert!(size_of::<Rule>() == 136);
+const _: () = assert!(size_of::<Rule>() == 144);
 const _: () = assert!(size_of::<Endpoint>() == 232);
 const _: () = assert!(size_of::<Counter>() == 16);
 const _: () = assert!(size_of::<CounterRow>() == 512);
@@ -698,7 +702,7 @@ const _: () = assert!(size_of::<Interface>() == 40);
 const _: () = assert!(size_of::<ClassKey>() == 4);
 const _: () = assert!(
     size_of::<PolicyTable>()
-        == 72 + 4 * INTERFACES + 32 + 8 * 256 * 768 + 2 * DECISIONS + 136 * RULES
+        == 72 + 4 * INTERFACES + 32 + 8 * 256 * 768 + 2 * DECISIONS + 144 * RULES
 );
 
 /// The most prefixes that the zones of one policy hold, by family.

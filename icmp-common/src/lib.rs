@@ -19,6 +19,7 @@ pub mod opaque;
 pub mod parse;
 pub mod penalty;
 pub mod plain;
+pub mod plausible;
 pub mod redirect;
 pub mod share;
 pub mod validate;

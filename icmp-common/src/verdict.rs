@@ -128,6 +128,9 @@ reasons! {
     ERROR_DESTINATION = 13, "error-destination", Drop, "V1", "An error sent to a multicast or broadcast address.";
     UNANSWERABLE = 14, "unanswerable", Drop, "V2", "An error whose quote shows a packet that no error may answer (RFC 1122 3.2.2, RFC 4443 2.4(e)).";
     REDIRECT_UNFOUNDED = 15, "redirect-unfounded", Drop, "G5", "A redirect of this machine's own that its routes do not bear out (RFC 1812 5.2.7.2, RFC 4861 8.2).";
+    QUOTE_SOURCE = 16, "quote-source", Drop, "V3", "An error about a packet that somebody else sent: its quote has another source than the error's destination.";
+    QUOTE_MTU = 17, "quote-mtu", Drop, "V3", "An error about a packet that is too big, with an MTU that no link has, or that the packet would have fitted (RFC 1191 4, RFC 8201 4).";
+    QUOTE_POINTER = 18, "quote-pointer", Drop, "V3", "A parameter problem that points beyond what it is about (RFC 792, RFC 4443 3.4).";
     NOT_ICMP = 32, "not-icmp", Pass, "W1", "Neither ICMP, ICMPv6 nor IGMP: passed untouched.";
     VLAN_TAGS_BEYOND_BOUND = 33, "vlan-tags-beyond-bound", Pass, "W1", "More than two VLAN tags; what is behind them is unknown.";
     ACCEPTED = 34, "accepted", Pass, "P2", "A rule passes it.";
@@ -183,6 +186,16 @@ impl Reason {
         Self(faults.trailing_zeros() as u8)
     }
 }
+
+/// The faults that are judged once a packet's rule is known: those that a rule can name, and what this machine's
+/// own redirects are held to.
+pub const JUDGED: u32 = BY_RULE | Reason::REDIRECT_UNFOUNDED.bit();
+
+/// The faults of rows V2 to V8, which a rule can ask for in transit, and relax.
+pub const BY_RULE: u32 = Reason::UNANSWERABLE.bit()
+    | Reason::QUOTE_SOURCE.bit()
+    | Reason::QUOTE_MTU.bit()
+    | Reason::QUOTE_POINTER.bit();
 
 /// The faults that can have a packet dropped at a hook. Of what is sent, those that say that it must not
 /// be: all else that is odd about it is the stack's doing, and only noted.

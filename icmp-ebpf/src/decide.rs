@@ -10,7 +10,7 @@ use icmp_common::{
         self, PolicyTable, RULE_NONE, Rule, Trace, action, fragment, hook, policy_flag, rule_flag,
     },
     parse::Packet,
-    verdict::{Mode, Outcome, Reason, Verdict, enforceable},
+    verdict::{JUDGED, Mode, Outcome, Reason, Verdict, enforceable},
 };
 
 /// What becomes of a packet, and why.
@@ -73,7 +73,7 @@ fn outcome<F: Buffer>(
     let Some(entry) = rule::class(policy, packet) else { return INTERNAL_ERROR };
     decision.class = entry.class;
 
-    let mut faults = found.held & !policy.checks_off;
+    let mut faults = found.held & !JUDGED & !policy.checks_off;
     if faults != 0 {
         let enforced =
             if observing { 0 } else { faults & enforceable(F::HOOK) & !policy.checks_observe };
@@ -99,19 +99,22 @@ fn outcome<F: Buffer>(
     // A mask and not a comparison: on 6.1 the verifier forgets the comparison when the number is
     // copied. The loader writes no number beyond the rules.
     let rule = &policy.rules[usize::from(number) & (abi::RULES - 1)];
-    let observing = observing || rule.flags & rule_flag::OBSERVE != 0;
-
-    // What this rule asks for in transit is its own doing, which it may only observe.
-    let asked = found.in_transit & rule.checks;
-    if asked != 0 {
-        decision.faults |= asked;
-        faults |= asked & !policy.checks_off;
-        let enforced = if observing { 0 } else { faults & asked & !policy.checks_observe };
+    // What holds in any case and this rule can relax by name, and what it asks for in transit: that is its own
+    // doing, which where it only observes it observes as well.
+    let (held, asked) = (found.held & JUDGED, found.in_transit & rule.checks);
+    let by_rule = (held | asked) & !rule.checks_off;
+    let doing = if rule.flags & rule_flag::OBSERVE != 0 { held } else { held | asked };
+    if by_rule != 0 {
+        decision.faults |= by_rule;
+        faults |= by_rule;
+        let enforced = by_rule & doing & enforceable(F::HOOK) & !rule.checks_observe;
+        let enforced = if observing { 0 } else { enforced };
         if enforced != 0 {
             return Outcome::new(Reason::first(enforced), Mode::Enforce);
         }
     }
 
+    let observing = observing || rule.flags & rule_flag::OBSERVE != 0;
     let reason = apply(frame, packet, found, octets, policy, rule, observing);
     let outcome = Outcome::new(reason, if observing { Mode::Observe } else { Mode::Enforce });
     // A fault that is only observed doesn't exempt the packet from its rule, but where the rule

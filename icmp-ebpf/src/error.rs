@@ -13,8 +13,9 @@ use icmp_common::{
     abi::{destination, family, origin},
     answerable::{Original, unanswerable},
     parse::{Frame, Packet},
+    plausible::{self, Claim},
     verdict::Reason,
-    wire::quote,
+    wire::quote::{self, Quote},
 };
 
 /// The furthest that an error may begin whose quote is read, so that what is behind the quoted
@@ -54,11 +55,18 @@ pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, packet: *const Packet) -> u64
         local::destination(packet.family, packet.destination) != destination::LOCAL
     };
     if packet.family == family::ICMPV6 {
-        checks(is_unanswerable(&frame, packet, family::ICMPV6, false), || is_transit(packet))
+        let found = read(&frame, packet, family::ICMPV6).map_or(0, |quote| {
+            implausible(&frame, packet, family::ICMPV6, &quote)
+                | is_unanswerable(&quote, packet, family::ICMPV6, false)
+        });
+        checks(found, || is_transit(packet))
     } else {
         let to_broadcast = local::is_broadcast(packet.destination);
-        let unanswerable = is_unanswerable(&frame, packet, family::ICMPV4, to_broadcast);
-        u64::from(addresses(packet, to_broadcast)) | checks(unanswerable, || is_transit(packet))
+        let found = read(&frame, packet, family::ICMPV4).map_or(0, |quote| {
+            implausible(&frame, packet, family::ICMPV4, &quote)
+                | is_unanswerable(&quote, packet, family::ICMPV4, to_broadcast)
+        });
+        u64::from(addresses(packet, to_broadcast)) | checks(found, || is_transit(packet))
     }
 }
 
@@ -71,13 +79,15 @@ pub extern "C" fn icmpgate_skb_error(skb: *mut __sk_buff, packet: *const Packet)
     let Some(packet) = (unsafe { packet.as_ref() }) else { return 0 };
     let ctx = TcContext::new(skb);
     let frame = SkbFrame::new(&ctx);
-    let unanswerable = if packet.family == family::ICMPV6 {
-        is_unanswerable(&frame, packet, family::ICMPV6, false)
+    let found = if packet.family == family::ICMPV6 {
+        read(&frame, packet, family::ICMPV6)
+            .map_or(0, |quote| is_unanswerable(&quote, packet, family::ICMPV6, false))
     } else {
         let to_broadcast = local::is_broadcast(packet.destination);
-        is_unanswerable(&frame, packet, family::ICMPV4, to_broadcast)
+        read(&frame, packet, family::ICMPV4)
+            .map_or(0, |quote| is_unanswerable(&quote, packet, family::ICMPV4, to_broadcast))
     };
-    checks(unanswerable, || frame.origin() == origin::FORWARDED)
+    checks(found, || frame.origin() == origin::FORWARDED)
 }
 
 /// V1: an error from or to an address that the routing tables call a broadcast.
@@ -93,17 +103,19 @@ fn addresses(packet: &Packet, to_broadcast: bool) -> u32 {
     faults
 }
 
-/// V2: whether it quotes a packet that no error may answer. A quote that can't be read says nothing
-/// (W6).
+/// The packet that it quotes. A quote that can't be read says nothing (W6).
 #[inline(always)]
-fn is_unanswerable<F: Frame>(frame: &F, packet: &Packet, family: u8, to_broadcast: bool) -> bool {
+fn read<F: Frame>(frame: &F, packet: &Packet, family: u8) -> Option<Quote> {
     if packet.offset > MAX_OFFSET {
-        return false;
+        return None;
     }
-    let Some(quote) = quote::read(frame, family, packet.offset, packet.length) else {
-        return false;
-    };
-    let mut original = Original::of_quote(family, &quote);
+    quote::read(frame, family, packet.offset, packet.length)
+}
+
+/// V2: the fault of one that quotes a packet that no error may answer.
+#[inline(always)]
+fn is_unanswerable(quote: &Quote, packet: &Packet, family: u8, to_broadcast: bool) -> u32 {
+    let mut original = Original::of_quote(family, quote);
     if family == family::ICMPV4 {
         original.to_broadcast = local::is_broadcast(quote.destination);
         // An error goes to whom it quotes as the source: mostly there is nothing to look up again.
@@ -113,16 +125,23 @@ fn is_unanswerable<F: Frame>(frame: &F, packet: &Packet, family: u8, to_broadcas
             local::is_broadcast(quote.source)
         };
     }
-    unanswerable(&original, packet.ty, packet.code)
+    if unanswerable(&original, packet.ty, packet.code) { Reason::UNANSWERABLE.bit() } else { 0 }
 }
 
-/// The place of a fault of rows V2 to V8: they hold for what is addressed to this machine, in
+/// V3: the faults of one that says of the packet that it quotes what can't be.
+#[inline(always)]
+fn implausible<F: Frame>(frame: &F, packet: &Packet, family: u8, quote: &Quote) -> u32 {
+    // A message whose quote was read has its first words.
+    let Some([_, _, _, _, word @ ..]) = packet.message(frame).take::<[u8; 8]>() else { return 0 };
+    let Packet { ty, code, destination, .. } = *packet;
+    let word = u32::from_be_bytes(word);
+    plausible::faults(&Claim { family, ty, code, destination, word }, quote)
+}
+
+/// The place of faults of rows V2 to V8: they hold for what is addressed to this machine, in
 /// transit only where the rule asks for them.
 #[inline(always)]
-fn checks(is_unanswerable: bool, is_transit: impl FnOnce() -> bool) -> u64 {
-    if !is_unanswerable {
-        return 0;
-    }
-    let fault = u64::from(Reason::UNANSWERABLE.bit());
-    if is_transit() { fault << 32 } else { fault }
+fn checks(found: u32, is_transit: impl FnOnce() -> bool) -> u64 {
+    let found = u64::from(found);
+    if found != 0 && is_transit() { found << 32 } else { found }
 }

@@ -107,16 +107,16 @@ pub fn error_v6(ty: u8, code: u8, word: u32) -> Message {
 
 const UDP: [u8; 8] = [0x82, 0x35, 0x00, 0x35, 0, 8, 0, 0];
 
-/// The header of a UDP packet from here, and 8 octets of it.
+/// The header of a UDP packet of 1,500 octets from here, and 8 octets of it.
 #[must_use]
 pub fn quote_v4() -> Vec<u8> {
-    Ipv4::between("198.51.100.1", "203.0.113.9").payload(17, UDP).packet()
+    Ipv4::between("198.51.100.1", "203.0.113.9").payload(17, UDP).total_length(1500).packet()
 }
 
-/// The header of a UDP packet from here, and 8 octets of it.
+/// The header of a UDP packet of 1,500 octets from here, and 8 octets of it.
 #[must_use]
 pub fn quote_v6() -> Vec<u8> {
-    Ipv6::between("2001:db8:2::1", "2001:db8:9::1").payload(17, UDP).packet()
+    Ipv6::between("2001:db8:2::1", "2001:db8:9::1").payload(17, UDP).payload_length(1460).packet()
 }
 
 fn group(text: &str) -> [u8; 4] {

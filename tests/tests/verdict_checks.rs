@@ -3,7 +3,7 @@
 
 use icmp_common::{
     abi::{hook, local},
-    verdict::{FAULTS, Reason, TABLE, enforceable},
+    verdict::{BY_RULE, FAULTS, Reason, TABLE, enforceable},
 };
 use icmpgate::{datapath::Endpoint, policy::Profile};
 use icmpgate_tests::{
@@ -61,7 +61,8 @@ fn faulty(fault: Reason) -> (Vec<u8>, &'static str, Option<&'static str>) {
             Some("v4"),
         ),
         Reason::ERROR_DESTINATION => (
-            Ipv6::between("2001:db8::1", "ff02::1").icmp(error_v6(1, 4, 0)).into(),
+            // Any quote has a source, which is no group: this is none.
+            Ipv6::between("2001:db8::1", "ff02::1").icmp(Message::new(1, 4).zeros(48)).into(),
             "icmpv6 1/4 good",
             Some("v6"),
         ),
@@ -70,8 +71,25 @@ fn faulty(fault: Reason) -> (Vec<u8>, &'static str, Option<&'static str>) {
             let error = Message::new(3, 1).word(0).octets(quoted);
             (Ipv4::default().icmp(error).into(), "icmpv4 3/1 good", Some("v4"))
         }
+        Reason::QUOTE_SOURCE => {
+            let error = about(3, 1, 0, Ipv4::between("198.51.100.9", "203.0.113.9"));
+            (Ipv4::default().icmp(error).into(), "icmpv4 3/1 good", Some("v4"))
+        }
+        Reason::QUOTE_MTU => {
+            let error = about(3, 4, 67, Ipv4::between("198.51.100.1", "203.0.113.9"));
+            (Ipv4::default().icmp(error).into(), "icmpv4 3/4 good", Some("v4"))
+        }
+        Reason::QUOTE_POINTER => {
+            let error = about(12, 0, 20 << 24, Ipv4::between("198.51.100.1", "203.0.113.9"));
+            (Ipv4::default().icmp(error).into(), "icmpv4 12/0 good", Some("v4"))
+        }
         other => panic!("no packet has the fault {}: write one", other.label()),
     }
+}
+
+/// An error about a packet with this header.
+fn about(ty: u8, code: u8, word: u32, quoted: Ipv4) -> Message {
+    Message::new(ty, code).word(word).octets(quoted.payload(17, [0; 8]).packet())
 }
 
 /// [`OPEN`], where the packets of [`faulty`] are addressed to this machine.
@@ -97,6 +115,10 @@ fn fate(fault: Reason, setting: &str) -> String {
     let (_, what, rule) = faulty(fault);
     let label = fault.label();
     match (setting, rule) {
+        // What a rule could relax is of the packet's rule.
+        ("enforce", Some(rule)) if BY_RULE & fault.bit() != 0 => {
+            format!("{what} -> drop {label} by {rule}")
+        }
         ("enforce", _) => format!("{what} -> drop {label}"),
         (_, None) => format!("{what} -> pass (observed) {label}"),
         ("observe", Some(rule)) => format!("{what} -> pass (observed) {label} by {rule}"),

@@ -174,9 +174,9 @@ fn generated_and_forwarded_have_rules_and_buckets_of_their_own() {
     assert_eq!(seen, "icmpv4 11/0 -> pass within-limit by theirs");
     assert_eq!(passed(&mut gate, GENERATED, &frame, 20, Reason::OVER_LIMIT), 2);
     assert_eq!(passed(&mut gate, FORWARDED, &frame, 20, Reason::OVER_LIMIT), 6);
-    // The same message, arriving, is the profile's.
+    // The same message, arriving, is the profile's, which asks whom it is about.
     let seen = gate.run(&frame).to_string();
-    assert_eq!(seen, "icmpv4 11/0 good -> pass within-limit by icmpv4/time-exceeded");
+    assert_eq!(seen, "icmpv4 11/0 good -> drop quote-source by icmpv4/time-exceeded");
 }
 
 /// A zone is whom a packet comes from where it arrives, and whom it is for where it is sent.
@@ -321,7 +321,10 @@ fn errors_about_what_none_may_answer_do_not_leave() {
         gate.run_egress(FORWARDED, &frame).to_string(),
         "icmpv4 3/1 -> pass accepted by any"
     );
-    assert_eq!(gate.run_egress(GENERATED, &frame).to_string(), "icmpv4 3/1 -> drop unanswerable");
+    assert_eq!(
+        gate.run_egress(GENERATED, &frame).to_string(),
+        "icmpv4 3/1 -> drop unanswerable by any"
+    );
     gate.apply("profile = \"host\"\n[checks]\nunanswerable = \"observe\"\n");
     let seen = gate.run_egress(GENERATED, &frame).to_string();
     assert!(seen.starts_with("icmpv4 3/1 -> pass (observed) unanswerable"), "{seen}");

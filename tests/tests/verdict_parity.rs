@@ -10,6 +10,7 @@ use icmp_common::{
     abi::{Trace, checksum, family, fragment, hook},
     answerable::{Original, unanswerable},
     parse::{Packet, parse},
+    plausible::{self, Claim},
     validate::validate,
     verdict::{Reason, TABLE, enforceable},
     wire::quote,
@@ -31,8 +32,8 @@ fn on_host(frame: &[u8]) -> (Trace, Option<Reason>) {
         Err(reason) => (Trace::default(), Some(reason)),
         Ok(mut packet) => {
             validate(frame, &mut packet);
-            if packet.is_error && quotes_the_unanswerable(frame, &packet) {
-                packet.fault(Reason::UNANSWERABLE);
+            if packet.is_error {
+                packet.faults |= faults_of_quote(frame, &packet);
             }
             let trace = Trace {
                 family: packet.family,
@@ -50,17 +51,23 @@ fn on_host(frame: &[u8]) -> (Trace, Option<Reason>) {
 }
 
 /// Where no address is a broadcast.
-fn quotes_the_unanswerable(frame: &[u8], packet: &Packet) -> bool {
-    let quote = quote::read(frame, packet.family, packet.offset, packet.length);
-    quote.is_some_and(|quote| {
-        unanswerable(&Original::of_quote(packet.family, &quote), packet.ty, packet.code)
-    })
+fn faults_of_quote(frame: &[u8], packet: &Packet) -> u32 {
+    let Packet { family, ty, code, destination, offset, length, .. } = *packet;
+    let Some(quote) = quote::read(frame, family, offset, length) else { return 0 };
+    let word = frame[offset as usize + 4..][..4].try_into().expect("four octets");
+    let word = u32::from_be_bytes(word);
+    let faults = plausible::faults(&Claim { family, ty, code, destination, word }, &quote);
+    match unanswerable(&Original::of_quote(family, &quote), ty, code) {
+        true => faults | Reason::UNANSWERABLE.bit(),
+        false => faults,
+    }
 }
 
 /// A gate whose rules ask for every check, and which observes, so that each packet that has a header
 /// gets as far as its rule.
 fn gate() -> Lease {
-    let asking = "action = \"pass\"\nchecks = [\"unanswerable\"]";
+    let asking = "action = \"pass\"\n\
+                  checks = [\"unanswerable\", \"quote-source\", \"quote-mtu\", \"quote-pointer\"]";
     Gate::with(&policy(&format!(
         "mode = \"observe\"\n{}",
         OPEN.replace("action = \"pass\"", asking)

@@ -26,7 +26,13 @@ const ERRORS4: [(u8, u8); 6] = [(3, 1), (3, 4), (4, 0), (5, 1), (11, 0), (12, 0)
 const ERRORS6: [(u8, u8); 9] =
     [(1, 4), (2, 0), (3, 0), (4, 0), (4, 1), (4, 2), (5, 0), (99, 7), (127, 0)];
 
-/// What the program would be with rules that ask for the check in transit.
+/// These rules, without the checks of what an error says of its quote (V3), and with these settings.
+fn with(rules: &str, checks: &str) -> String {
+    let off = ["quote-source", "quote-mtu", "quote-pointer"].map(|c| format!("{c} = \"off\"\n"));
+    format!("{rules}[checks]\n{}{checks}\n", off.concat())
+}
+
+/// [`OPEN`], whose rules ask for the check in transit.
 fn asking() -> String {
     OPEN.replace("action = \"pass\"", "action = \"pass\"\nchecks = [\"unanswerable\"]")
 }
@@ -43,6 +49,7 @@ fn machine(gate: &mut Gate) {
 
 fn open() -> Lease {
     let mut gate = Gate::open();
+    gate.apply(&with(OPEN, ""));
     machine(&mut gate);
     gate
 }
@@ -272,12 +279,13 @@ type Case = (String, Vec<u8>, String);
 #[test]
 fn what_no_error_may_answer_is_dropped_where_it_is_for_this_machine() {
     let mut gate = open();
-    check(&mut gate, every(HERE4, HERE6, |_| "drop unanswerable".into()));
+    let dropped = |rule: &str| format!("drop unanswerable by {rule}");
+    check(&mut gate, every(HERE4, HERE6, dropped));
     // Asking for it changes nothing here: it is no rule's doing.
-    gate.apply(&asking());
-    check(&mut gate, every(HERE4, HERE6, |_| "drop unanswerable".into()));
+    gate.apply(&with(&asking(), ""));
+    check(&mut gate, every(HERE4, HERE6, dropped));
     // A machine has its addresses from the kernel; one whose addresses aren't known is in transit.
-    gate.apply(OPEN);
+    gate.apply(&with(OPEN, ""));
     gate.local(&[(OWN_BROADCAST, local::BROADCAST)]);
     let error = Ipv4::default().icmp(about(3, 1, sent4().to(at4("224.0.0.1")).packet()));
     check(&mut gate, [("no address", error, "icmpv4 3/1 good -> pass accepted by v4")]);
@@ -287,7 +295,7 @@ fn what_no_error_may_answer_is_dropped_where_it_is_for_this_machine() {
 fn in_transit_only_a_rule_that_asks_drops_it() {
     let mut gate = open();
     check(&mut gate, every(AWAY4, AWAY6, |rule| format!("pass accepted by {rule}")));
-    gate.apply(&asking());
+    gate.apply(&with(&asking(), ""));
     check(&mut gate, every(AWAY4, AWAY6, |rule| format!("drop unanswerable by {rule}")));
     // The gateway is another machine, and an IPv6 address in mapped form is nobody's.
     let error = || about(3, 1, sent4().to(at4("224.0.0.1")).packet());
@@ -307,7 +315,7 @@ fn in_transit_only_a_rule_that_asks_drops_it() {
         ]
     };
     check(&mut gate, cases("drop unanswerable"));
-    gate.apply(OPEN);
+    gate.apply(&with(OPEN, ""));
     check(&mut gate, cases("pass accepted"));
 }
 
@@ -373,11 +381,11 @@ fn the_rule_that_decides_is_the_one_that_asks() {
         (
             "to this machine, no rule's doing",
             bad(12, HERE4),
-            "icmpv4 12/0 good -> drop unanswerable",
+            "icmpv4 12/0 good -> drop unanswerable by asks-and-observes",
         ),
         ("not asked", bad(4, AWAY4), "icmpv4 4/0 good -> pass accepted by does-not-ask"),
         ("not asked", bad(5, AWAY4), "icmpv4 5/0 good -> pass accepted by does-not-ask"),
-        ("to this machine", bad(4, HERE4), "icmpv4 4/0 good -> drop unanswerable"),
+        ("to this machine", bad(4, HERE4), "icmpv4 4/0 good -> drop unanswerable by does-not-ask"),
     ];
     check(&mut gate, cases);
     // What is dropped for it draws on no limit.
@@ -401,8 +409,8 @@ fn enforced_observed_or_off_by_name_or_for_the_whole_policy() {
     };
     let mut gate = open();
     for (head, tail, here, asked) in [
-        ("", "", "drop unanswerable", "drop unanswerable by v4"),
-        ("", "unanswerable = \"enforce\"", "drop unanswerable", "drop unanswerable by v4"),
+        ("", "", "drop unanswerable by v4", "drop unanswerable by v4"),
+        ("", "unanswerable = \"enforce\"", "drop unanswerable by v4", "drop unanswerable by v4"),
         (
             "",
             "unanswerable = \"observe\"",
@@ -425,7 +433,7 @@ fn enforced_observed_or_off_by_name_or_for_the_whole_policy() {
         ),
     ] {
         for (rules, away) in [(OPEN.to_owned(), None), (asking(), Some(asked))] {
-            gate.apply(&format!("{head}{rules}[checks]\n{tail}\n"));
+            gate.apply(&format!("{head}{}", with(&rules, tail)));
             let what = "icmpv4 11/0 good";
             let unasked = if head.is_empty() {
                 "pass accepted by v4"
@@ -449,9 +457,9 @@ fn it_comes_behind_the_faults_of_the_message_itself() {
     for (checks, expected) in [
         ("", "drop bad-checksum"),
         ("bad-checksum = \"off\"", "drop error-source"),
-        ("bad-checksum = \"off\"\nerror-source = \"observe\"", "drop unanswerable"),
+        ("bad-checksum = \"off\"\nerror-source = \"observe\"", "drop unanswerable by v4"),
     ] {
-        gate.apply(&format!("{OPEN}[checks]\n{checks}\n"));
+        gate.apply(&with(OPEN, checks));
         check(&mut gate, [(checks, error(), format!("icmpv4 3/1 bad -> {expected}"))]);
         let all =
             Reason::BAD_CHECKSUM.bit() | Reason::ERROR_SOURCE.bit() | Reason::UNANSWERABLE.bit();
@@ -460,7 +468,7 @@ fn it_comes_behind_the_faults_of_the_message_itself() {
     // In transit it is none, where nobody asks.
     let away = Ipv4::default().to(at4(AWAY4)).icmp(about(3, 1, &quoted));
     assert_eq!(gate.run(&Vec::from(away.clone())).trace.faults, 0);
-    gate.apply(&asking());
+    gate.apply(&with(&asking(), ""));
     assert_eq!(gate.run(&Vec::from(away)).trace.faults, Reason::UNANSWERABLE.bit());
     gate.settle();
 }
@@ -470,7 +478,7 @@ fn it_comes_behind_the_faults_of_the_message_itself() {
 #[test]
 fn a_quote_cut_anywhere_is_judged_by_what_is_left() {
     let mut gate = open();
-    gate.apply(&format!("{OPEN}[checks]\nmessage-too-short = \"off\"\n"));
+    gate.apply(&with(OPEN, "message-too-short = \"off\""));
     let mut cases = Vec::new();
     for options in [0usize, 4, 40] {
         for (name, quoted, known) in [
@@ -484,7 +492,8 @@ fn a_quote_cut_anywhere_is_judged_by_what_is_left() {
                 for behind in [&[][..], &quoted[n..]] {
                     let error = Ipv4::default().icmp(about(11, 0, &quoted[..n]));
                     let frame = [Vec::from(error), behind.to_vec()].concat();
-                    let fate = if n >= known { "drop unanswerable" } else { "pass accepted by v4" };
+                    let fate =
+                        if n >= known { "drop unanswerable by v4" } else { "pass accepted by v4" };
                     cases.push((
                         format!("{name}, {options} of options, {n} and {} behind", behind.len()),
                         frame,
@@ -510,7 +519,8 @@ fn a_quote_cut_anywhere_is_judged_by_what_is_left() {
             for behind in [&[][..], &quoted[n..]] {
                 let error = Ipv6::default().icmp(about(3, 0, &quoted[..n]));
                 let frame = [Vec::from(error), behind.to_vec()].concat();
-                let fate = if n >= known { "drop unanswerable" } else { "pass accepted by v6" };
+                let fate =
+                    if n >= known { "drop unanswerable by v6" } else { "pass accepted by v6" };
                 cases.push((
                     format!("{name}, {n} and {} behind", behind.len()),
                     frame,
@@ -539,7 +549,7 @@ fn padding_and_extensions_behind_the_quote_are_not_of_it() {
     let (four, six) = ("icmpv4 11/0 good -> ", "icmpv6 3/0 good -> ");
     let cases: Vec<(&str, Vec<u8>, String)> = vec![
         ("UDP", of4(sent4()).into(), format!("{four}pass accepted by v4")),
-        ("error", of4(sent4().icmp(first_of(11))).into(), format!("{four}drop unanswerable")),
+        ("error", of4(sent4().icmp(first_of(11))).into(), format!("{four}drop unanswerable by v4")),
         ("echo", of4(sent4().icmp(echo(8))).into(), format!("{four}pass accepted by v4")),
         (
             "ICMP of nothing",
@@ -547,7 +557,7 @@ fn padding_and_extensions_behind_the_quote_are_not_of_it() {
             format!("{four}pass accepted by v4"),
         ),
         ("UDP", of6(sent6()).into(), format!("{six}pass accepted by v6")),
-        ("error", of6(sent6().icmp(first_of(3))).into(), format!("{six}drop unanswerable")),
+        ("error", of6(sent6().icmp(first_of(3))).into(), format!("{six}drop unanswerable by v6")),
         ("echo", of6(sent6().icmp(echo(128))).into(), format!("{six}pass accepted by v6")),
         (
             "ICMPv6 of nothing",
@@ -577,13 +587,13 @@ fn fragments_of_errors_are_judged_by_the_quote_that_they_have() {
         (
             "first",
             error().fragment(0, true).into(),
-            "icmpv4 3/1 unverified first -> drop unanswerable",
+            "icmpv4 3/1 unverified first -> drop unanswerable by v4",
         ),
         ("later", error().fragment(1, false).into(), "icmpv4 later -> pass accepted by v4"),
         (
             "first",
             error6().extension(Extension::fragment(0, true)).into(),
-            "icmpv6 1/4 unverified first -> drop unanswerable",
+            "icmpv6 1/4 unverified first -> drop unanswerable by v6",
         ),
         (
             "later",
@@ -593,17 +603,17 @@ fn fragments_of_errors_are_judged_by_the_quote_that_they_have() {
         (
             "atomic",
             error6().extension(Extension::fragment(0, false)).into(),
-            "icmpv6 1/4 good -> drop unanswerable",
+            "icmpv6 1/4 good -> drop unanswerable by v6",
         ),
         (
             "behind options and tags",
             error().options(40).frame().tags(2).into(),
-            "icmpv4 3/1 good -> drop unanswerable",
+            "icmpv4 3/1 good -> drop unanswerable by v4",
         ),
         (
             "behind the most extension headers",
             error6().extensions(8).frame().tags(2).into(),
-            "icmpv6 1/4 good -> drop unanswerable",
+            "icmpv6 1/4 good -> drop unanswerable by v6",
         ),
     ];
     check(&mut gate, cases);
@@ -641,19 +651,28 @@ fn each_profile_does_what_it_says() {
         // A host's rules ask for it; a router's are about the host's own, and pass what is others'.
         (
             Profile::Host,
-            "drop unanswerable",
+            (
+                "drop unanswerable by icmpv4/time-exceeded",
+                "drop unanswerable by icmpv6/time-exceeded",
+            ),
             "drop unanswerable by icmpv4/time-exceeded",
             "drop unanswerable by icmpv6/time-exceeded",
         ),
         (
             Profile::Router,
-            "drop unanswerable",
+            (
+                "drop unanswerable by icmpv4/time-exceeded",
+                "drop unanswerable by icmpv6/time-exceeded",
+            ),
             "pass accepted by icmpv4/time-exceeded-transit",
             "pass accepted by icmpv6/time-exceeded-transit",
         ),
         (
             Profile::Strict,
-            "drop unanswerable",
+            (
+                "drop unanswerable by icmpv4/time-exceeded",
+                "drop unanswerable by icmpv6/time-exceeded",
+            ),
             "drop unanswerable by icmpv4/time-exceeded",
             "drop unanswerable by icmpv6/time-exceeded",
         ),
@@ -661,8 +680,8 @@ fn each_profile_does_what_it_says() {
         let mut gate = Gate::profile(profile);
         machine(&mut gate);
         let cases = [
-            ("here", Vec::from(bad(HERE4)), format!("icmpv4 11/0 good -> {here}")),
-            ("here", bad6(HERE6).into(), format!("icmpv6 3/0 good -> {here}")),
+            ("here", Vec::from(bad(HERE4)), format!("icmpv4 11/0 good -> {}", here.0)),
+            ("here", bad6(HERE6).into(), format!("icmpv6 3/0 good -> {}", here.1)),
             ("away", bad(AWAY4).into(), format!("icmpv4 11/0 good -> {away4}")),
             ("away", bad6(AWAY6).into(), format!("icmpv6 3/0 good -> {away6}")),
         ];

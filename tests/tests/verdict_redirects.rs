@@ -76,8 +76,8 @@ fn gate_on(namespace: &Namespace, text: &str) -> Gate {
 const HOST_PROFILE: &str = "profile = \"host\"\n";
 const PASSES: &str = "icmpv4 5/1 -> pass accepted by egress/rest";
 const PASSES6: &str = "icmpv6 137/0 -> pass accepted by egress/rest";
-const DROPS: &str = "icmpv4 5/1 -> drop redirect-unfounded";
-const DROPS6: &str = "icmpv6 137/0 -> drop redirect-unfounded";
+const DROPS: &str = "icmpv4 5/1 -> drop redirect-unfounded by egress/rest";
+const DROPS6: &str = "icmpv6 137/0 -> drop redirect-unfounded by egress/rest";
 
 /// Some UDP.
 const DATAGRAM: [u8; 8] = [0x82, 0x35, 0, 0x35, 0, 8, 0, 0];
@@ -271,7 +271,7 @@ fn what_does_not_say_what_it_is_about_is_kept_back() {
         // A group's is unanswerable as well, which is found first.
         let group = rows.remove(1).1;
         let seen = gate.run_egress(GENERATED, &group).to_string();
-        assert_eq!(seen, "icmpv4 5/1 -> drop unanswerable");
+        assert_eq!(seen, "icmpv4 5/1 -> drop unanswerable by egress/rest");
         check(&mut gate, rows);
     });
 }

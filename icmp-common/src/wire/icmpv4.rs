@@ -24,6 +24,10 @@ pub const MASK: u8 = 17;
 pub const MASK_REPLY: u8 = 18;
 /// Parameter problem.
 pub const PARAMETER_PROBLEM: u8 = 12;
+/// Its code *pointer indicates the error*.
+pub const POINTER_INDICATES_ERROR: u8 = 0;
+/// Its code *bad length*.
+pub const BAD_LENGTH: u8 = 2;
 /// Destination unreachable.
 pub const UNREACHABLE: u8 = 3;
 /// Its code *fragmentation needed*.

@@ -17,9 +17,9 @@ use crate::{
 };
 use anyhow::Context as _;
 use icmp_common::{
-    abi::{Trace, checksum, family, fragment, limit_flag, origin, tc_action},
+    abi::{RULE_NONE, Trace, checksum, family, fragment, limit_flag, origin, tc_action},
     classify,
-    verdict::{FAULTS, Mode, Outcome, Reason, Verdict, enforceable},
+    verdict::{FAULTS, JUDGED, Mode, Outcome, Reason, Verdict, enforceable},
 };
 use serde::Serialize;
 use std::{
@@ -357,19 +357,30 @@ impl Explainer {
             .map(String::as_str)
     }
 
+    /// What is done about a fault where this rule decides.
+    fn check_mode(&self, rule: u16, fault: Reason) -> CheckMode {
+        let rules = &self.compiled.hook(self.hook.as_policy()).table.rules;
+        match rules.get(usize::from(rule)).filter(|_| JUDGED & fault.bit() != 0) {
+            Some(rule) if rule.checks_off & fault.bit() != 0 => CheckMode::Off,
+            Some(rule) if rule.checks_observe & fault.bit() != 0 => CheckMode::Observe,
+            Some(_) => CheckMode::Enforce,
+            None => self.policy.checks.get(fault),
+        }
+    }
+
     /// A frame for people: what became of it, what it is, and each fault in it.
     fn write(&self, out: &mut dyn Write, explained: &Explained) -> std::io::Result<()> {
         let verdict = explained.verdict().map_or("-", Verdict::label);
         let reason = explained.reason().label();
         let number = explained.number;
-        let (facts, faults, observed) = match &explained.fate {
-            Fate::NotRunnable(why) => (why.clone(), 0, false),
+        let (facts, faults, observed, rule) = match &explained.fate {
+            Fate::NotRunnable(why) => (why.clone(), 0, false, RULE_NONE),
             Fate::Run { trace, .. } => {
                 let mut facts = facts(trace);
                 facts.extend(self.rule(trace).map(|rule| format!("rule {rule}")));
                 facts.extend(explained.would().map(|v| format!("would {}", v.label())));
                 let observed = Outcome(trace.outcome).mode() == Mode::Observe;
-                (facts.join(", "), trace.faults, observed)
+                (facts.join(", "), trace.faults, observed, trace.rule)
             }
         };
         let line = format!("{number:>6}  {verdict:4}  {reason:22}  {facts}");
@@ -377,7 +388,7 @@ impl Explainer {
         for fault in (0..FAULTS).map(Reason).filter(|fault| faults & fault.bit() != 0) {
             let meaning = fault.entry().map_or("", |e| e.meaning);
             let enforceable = enforceable(self.hook.as_policy().index());
-            let state = match self.policy.checks.get(fault) {
+            let state = match self.check_mode(rule, fault) {
                 // What is sent comes from the stack, which isn't held to this.
                 _ if enforceable & fault.bit() == 0 => " (observed)",
                 CheckMode::Off => " (off)",

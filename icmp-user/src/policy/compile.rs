@@ -4,7 +4,7 @@ use super::decide::{self, Decider, type_index};
 use super::limits::{Assigner, LimitUse};
 use super::registry;
 use super::zone::{self, ZoneSets};
-use super::{CheckMode, CheckedPolicy, Effect, Hook, Key, Rule};
+use super::{CheckMode, CheckedPolicy, Checks, Effect, Hook, Key, Rule};
 use icmp_common::abi::Rule as TableRule;
 use icmp_common::abi::{
     CELL_SETS, CLASSES, ClassEntry, ClassKey, INTERFACES, LIMITS, PolicyInfo, PolicyTable,
@@ -15,7 +15,7 @@ use icmp_common::bucket::MAX_DEPTH;
 use icmp_common::cells::WAYS;
 use icmp_common::classify::code_ignored;
 use icmp_common::penalty::{Penalty, flag};
-use icmp_common::verdict::{Mode, Reason};
+use icmp_common::verdict::{JUDGED, Mode, Reason};
 use ipnet::{Ipv4Net, Ipv6Net};
 use std::alloc::{Layout, handle_alloc_error};
 use zerocopy::FromZeros;
@@ -246,12 +246,16 @@ impl CheckedPolicy {
             return Err(CompileError::Keys { wanted: keys(self.cell_sets()), found: keys(sets) });
         }
         table.cell_mask = sets - 1;
+        // What no rule decides has what the policy says.
+        for slot in &mut table.rules {
+            (slot.checks_off, slot.checks_observe) = by_rule(&self.checks);
+        }
         table.checks_off = self.checks.bits(CheckMode::Off);
         table.checks_observe = self.checks.bits(CheckMode::Observe);
         write_classes(&mut table, &mut decider, class_keys)?;
         decider.write(&mut table.decisions);
         let mut rule_names: Vec<String> = rules.iter().map(|r| r.name.clone()).collect();
-        limits.extend(write_rules(&mut table, &rules, hook, assigner)?);
+        limits.extend(write_rules(&mut table, &rules, &self.checks, hook, assigner)?);
         write_exempt(&mut table, &rules, &decider, &mut rule_names, &mut rule_indices)?;
         write_default(&mut table, &mut rule_names);
 
@@ -423,10 +427,17 @@ fn write_sole(table: &mut PolicyTable, rows: u32, decisions: u32) {
     }
 }
 
+/// Of the faults that are judged by what the packet's rule says, those that aren't looked at and those that are only noted.
+fn by_rule(checks: &Checks) -> (u32, u32) {
+    let of = |mode| checks.bits(mode) & JUDGED;
+    (of(CheckMode::Off), of(CheckMode::Observe))
+}
+
 /// Writes the rules, and finds limits for those that have some.
 fn write_rules(
     table: &mut PolicyTable,
     rules: &[&Rule],
+    checks: &Checks,
     hook: Hook,
     assigner: &mut Assigner<'_>,
 ) -> Result<Vec<LimitUse>, CompileError> {
@@ -435,7 +446,9 @@ fn write_rules(
         if rule.mode == Mode::Observe {
             slot.flags |= rule_flag::OBSERVE;
         }
-        slot.checks = rule.checks_in_force().fold(0, |checks, fault| checks | fault.bit());
+        let asked = rule.checks_in_force().filter(|(_, mode)| *mode != Some(CheckMode::Off));
+        slot.checks = asked.fold(0, |checks, (fault, _)| checks | fault.bit());
+        (slot.checks_off, slot.checks_observe) = by_rule(&checks.under(rule));
         let effect = rule.effect();
         match effect {
             Effect::Pass => (slot.action, slot.reason) = (action::PASS, Reason::ACCEPTED.0),
@@ -509,7 +522,7 @@ fn write_default(table: &mut PolicyTable, names: &mut Vec<String>) {
     }
     if missing {
         table.rules[number] =
-            TableRule { action: action::PASS, reason: Reason::ACCEPTED.0, ..TableRule::default() };
+            TableRule { action: action::PASS, reason: Reason::ACCEPTED.0, ..table.rules[number] };
         names.push("default".to_owned());
     }
 }

@@ -7,7 +7,7 @@ use super::reader::{LaterKey, Reader, Span};
 use super::{CheckMode, Layer, Profile, Rule, rule, share, syntax};
 use icmp_common::abi::RULES;
 use icmp_common::share::Speed;
-use icmp_common::verdict::{FAULTS, Mode, Reason};
+use icmp_common::verdict::{BY_RULE, FAULTS, Mode, Reason};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,11 +19,12 @@ const KEYS: &[&str] = &["profile", "mode", "checks", "limits", "interfaces", "zo
 const PROFILE_KEYS: &[&str] = &["description", "base", "mode", "checks", "rule"];
 /// The keys that a later version has.
 const LATER_KEYS: &[LaterKey] = &[("routers", "a list of routers")];
-/// The checks that a rule can ask for (rows V2 to V8), which are faults too.
-pub(super) const RULE_CHECKS: &[Reason] = &[Reason::UNANSWERABLE];
+/// The checks that a rule can name (rows V2 to V8), which are faults too.
+pub(super) fn rule_checks() -> impl Iterator<Item = Reason> {
+    (0..FAULTS).map(Reason).filter(|fault| BY_RULE & fault.bit() != 0)
+}
 /// Those that a later version makes, and their rows.
 pub(super) const LATER_CHECKS: &[(&str, &str)] = &[
-    ("quote", "V3"),
     ("flow", "V4"),
     ("redirect", "V5"),
     ("router-advertisement", "V6"),

@@ -47,7 +47,7 @@ pub use inert::{Inert, InertKind, note as inert_note};
 pub use limits::{LimitPlace, LimitUse};
 pub use model::{
     Action, CheckMode, CheckedPolicy, Checks, Effect, Every, Hook, Key, Layer, Pace, Pattern,
-    Penalty, RateLimit, Rule, UnknownFlow, Zone,
+    Penalty, RateLimit, Rule, RuleCheck, UnknownFlow, Zone,
 };
 pub use profile::{Profile, profile};
 pub use source::MAX_FILE;

@@ -105,6 +105,16 @@ impl Checks {
         self.faults().filter(|(_, m)| *m == mode).fold(0, |bits, (fault, _)| bits | fault.bit())
     }
 
+    /// What is done about each fault where this rule decides.
+    #[must_use]
+    pub fn under(&self, rule: &Rule) -> Self {
+        let mut checks = self.clone();
+        for (fault, mode) in rule.checks_in_force() {
+            checks.set(fault, mode.unwrap_or(self.get(fault)));
+        }
+        checks
+    }
+
     /// Every fault that there is, and what is done about it.
     pub fn faults(&self) -> impl Iterator<Item = (Reason, CheckMode)> {
         (0..FAULTS).map(Reason).filter(|r| r.entry().is_some()).map(|r| (r, self.get(r)))
@@ -443,14 +453,32 @@ pub struct Rule {
     pub penalty: Option<Penalty>,
     /// Whether its verdict is carried out.
     pub mode: Mode,
-    /// The checks (rows V2 to V8) that it wants made, by name.
-    pub checks: Vec<String>,
+    /// The checks (rows V2 to V8) that it names.
+    pub checks: Vec<RuleCheck>,
     /// What becomes of errors whose flow is unknown.
     pub unknown_flow: Option<UnknownFlow>,
     /// What it spares, by name.
     pub except: Vec<String>,
     /// Where it is laid down: an RFC and section, or a sentence of the operator's.
     pub source: Option<String>,
+}
+
+/// A check that a rule names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleCheck {
+    /// Its name.
+    pub name: String,
+    /// What is done about what it finds, in transit as well; `None` where the rule only asks for it there, and
+    /// `[checks]` says the rest.
+    pub mode: Option<CheckMode>,
+}
+
+impl RuleCheck {
+    /// The fault that it finds; `None` where this version doesn't make it.
+    #[must_use]
+    pub fn fault(&self) -> Option<Reason> {
+        Reason::from_label(&self.name).filter(|reason| reason.is_fault())
+    }
 }
 
 /// What a rule comes to in this version.
@@ -487,15 +515,14 @@ impl Rule {
         self.except.iter().any(|e| e == GATEWAY)
     }
 
-    /// The checks that it asks for and this version makes, each a fault.
-    pub fn checks_in_force(&self) -> impl Iterator<Item = Reason> {
-        self.checks.iter().filter_map(|name| Reason::from_label(name)).filter(|r| r.is_fault())
+    /// The checks that it names and this version makes, each a fault, and what it says is done about it.
+    pub fn checks_in_force(&self) -> impl Iterator<Item = (Reason, Option<CheckMode>)> {
+        self.checks.iter().filter_map(|check| Some((check.fault()?, check.mode)))
     }
 
-    /// The checks that it asks for and this version doesn't make.
+    /// The checks that it names and this version doesn't make.
     pub fn inert_checks(&self) -> impl Iterator<Item = &str> {
-        let made = |name: &str| self.checks_in_force().any(|fault| fault.label() == name);
-        self.checks.iter().map(String::as_str).filter(move |name| !made(name))
+        self.checks.iter().filter(|check| check.fault().is_none()).map(|check| &*check.name)
     }
 
     /// What it spares and this version can't tell.

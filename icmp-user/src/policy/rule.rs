@@ -1,12 +1,15 @@
 //! Reading a rule: which packets it is about, what is done with them.
 
-use super::document::{LATER_CHECKS, MODES, RULE_CHECKS, WrittenRule};
+use super::document::{LATER_CHECKS, MODES, WrittenRule, rule_checks};
 use super::error::{one_of, quoted};
 use super::limit::{self, LIMIT};
 use super::reader::{LaterKey, Reader, Span, Value};
-use super::{Action, Hook, Layer, Pattern, RateLimit, Rule, UnknownFlow, answer, message, penalty};
+use super::{
+    Action, CheckMode, Hook, Layer, Pattern, RateLimit, Rule, RuleCheck, UnknownFlow, answer,
+    message, penalty,
+};
 use icmp_common::abi::{LIMITS_OF_A_KIND, destination, fragment, origin};
-use icmp_common::verdict::Mode;
+use icmp_common::verdict::{Mode, Reason};
 use toml::de::DeTable;
 
 /// The keys of a rule.
@@ -295,25 +298,44 @@ fn read_limits(
     limits
 }
 
-/// The checks that the rule asks for; a profile's may be those of a later version too.
-fn read_checks(reader: &mut Reader, table: &DeTable<'_>) -> Vec<String> {
-    let mut labels: Vec<(&str, ())> = RULE_CHECKS.iter().map(|c| (c.label(), ())).collect();
+/// The checks that the rule names: a list of those that it asks for in transit as well, or a table that says
+/// what is done about each. A profile's may be those of a later version too.
+fn read_checks(reader: &mut Reader, table: &DeTable<'_>) -> Vec<RuleCheck> {
     let Some((_, value)) = reader.get(table, "checks") else { return Vec::new() };
-    if reader.is_operator() {
-        let later = |v: &Value<'_, '_>| {
-            let word = v.get_ref().as_str()?;
-            LATER_CHECKS.iter().find(|(name, _)| *name == word)
-        };
-        let expected = one_of(labels.iter().map(|(label, ())| *label));
-        let items = reader.one_or_more(value);
-        let (named, read): (Vec<_>, Vec<_>) = items.into_iter().partition(|v| later(v).is_some());
-        for (value, (name, row)) in named.into_iter().filter_map(|v| Some((v, later(&v)?))) {
-            reader.later(value.span(), &format!("the check `{name}` ({row})"), expected.clone());
+    let mut checks = Vec::new();
+    if let Some(table) = value.get_ref().as_table() {
+        let modes = CheckMode::ALL.map(|m| (m.label(), m));
+        for (key, value) in table {
+            let name = read_check(reader, key.get_ref(), key.span());
+            let mode = reader.choice(value, "setting", &modes);
+            checks.extend(name.map(|name| RuleCheck { name, mode }));
         }
-        return labels_of(reader, read, "check", &labels);
+        return checks;
     }
-    labels.extend(LATER_CHECKS.iter().map(|(name, _)| (*name, ())));
-    labels_of(reader, reader.one_or_more(value), "check", &labels)
+    for item in reader.one_or_more(value) {
+        let word = reader.string(item, "a list of checks, or a table of them");
+        let name = word.and_then(|word| read_check(reader, word, item.span()));
+        checks.extend(name.map(|name| RuleCheck { name, mode: None }));
+    }
+    checks
+}
+
+/// The name of a check, where it is one that this reader may name.
+fn read_check(reader: &mut Reader, word: &str, span: Span) -> Option<String> {
+    let later = LATER_CHECKS.iter().find(|(name, _)| *name == word);
+    let labels = || rule_checks().map(Reason::label);
+    match later {
+        Some((name, row)) if reader.is_operator() => {
+            reader.later(span, &format!("the check `{name}` ({row})"), one_of(labels()));
+            None
+        }
+        None if labels().all(|label| label != word) => {
+            let expected = reader.suggest(word, labels(), one_of(labels()));
+            reader.expected(span, format!("unknown check {}", quoted(word)), expected);
+            None
+        }
+        _ => Some(word.to_owned()),
+    }
 }
 
 fn read_labels(

@@ -10,9 +10,9 @@ use icmp_common::abi::{destination, family, fragment, origin};
 use icmp_common::answer::Error;
 use icmp_common::bucket::Unit;
 use icmp_common::classify::{code_name, type_by_name, type_name};
-use icmp_common::verdict::{Mode, Reason};
+use icmp_common::verdict::Mode;
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// A rule as the table shows it. What it doesn't name is `None`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,8 +35,8 @@ pub struct TableLine {
     pub answer: Option<String>,
     /// The limits in force.
     pub limit: Option<String>,
-    /// The checks that it asks for in transit as well, and that this version makes.
-    pub checks: Vec<&'static str>,
+    /// The checks that it names and this version makes, and what is done about what they find.
+    pub checks: BTreeMap<&'static str, &'static str>,
     /// When it boxes a source.
     pub penalty: Option<String>,
     /// `enforce` or `observe`, the policy's own mode included.
@@ -150,7 +150,10 @@ impl CheckedPolicy {
             reason,
             answer,
             limit,
-            checks: rule.checks_in_force().map(Reason::label).collect(),
+            checks: rule
+                .checks_in_force()
+                .map(|(fault, _)| (fault.label(), self.checks.under(rule).get(fault).label()))
+                .collect(),
             penalty: rule.penalty.as_ref().map(|p| self.describe_penalty(p)),
             mode: if observed { Mode::Observe } else { Mode::Enforce }.label(),
             zone: pattern.zone.map(|z| self.zones[z].name.clone()),
@@ -385,7 +388,12 @@ fn cells(line: &TableLine) -> [String; 6] {
         action.push_str(&format!("; penalty box for {penalty}"));
     }
     if !line.checks.is_empty() {
-        action.push_str(&format!(", checks {}", line.checks.join(", ")));
+        let shown = |(name, mode): (&&str, &&str)| match *mode {
+            "enforce" => (*name).to_owned(),
+            mode => format!("{name} {mode}"),
+        };
+        let checks: Vec<String> = line.checks.iter().map(shown).collect();
+        action.push_str(&format!(", checks {}", checks.join(", ")));
     }
     if line.mode == "observe" {
         action.push_str(", observed");

@@ -88,16 +88,16 @@ fn idle_checks(policy: &CheckedPolicy, rule: &Rule) -> Vec<Warning> {
                     && is_error(f, ty)
             })
         });
-    let why = |fault| match policy.checks.get(fault) {
-        CheckMode::Off => Some("which [checks] sets to `off`"),
+    let why = |fault, mode: Option<CheckMode>| match policy.checks.get(fault) {
+        CheckMode::Off if mode.is_none() => Some("which [checks] sets to `off`"),
         _ if !about_errors => Some("which is about errors, and matches none"),
         _ => None,
     };
     rule.checks_in_force()
-        .filter_map(|fault| {
+        .filter_map(|(fault, mode)| {
             let (name, check) = (&rule.name, fault.label());
-            let why = why(fault)?;
-            Some(warning(rule, format!("rule `{name}` asks for the check `{check}`, {why}")))
+            let why = why(fault, mode)?;
+            Some(warning(rule, format!("rule `{name}` names the check `{check}`, {why}")))
         })
         .collect()
 }

@@ -3,8 +3,8 @@
 
 use crate::{assert_counted, counted, host, open_echo};
 use icmpgate_tests::{
-    Ipv4, Site,
-    message::{echo, error_v4},
+    Ipv4, Message, Site,
+    message::echo,
     netns::{HOST_IF, HOST4, HOST6, PATIENCE, PEER_IF, PEER4, eventually, finish},
 };
 use std::thread;
@@ -117,7 +117,9 @@ fn what_check_warns_of_holds_all_the_same() {
     let output = site.icmpgate(&format!("apply {file}"));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     let stats = counted(&site, || {
-        let quench: Vec<u8> = Ipv4::between(PEER4, HOST4).icmp(error_v4(4, 0, 0)).into();
+        let quoted = Ipv4::between(HOST4, "203.0.113.9").payload(17, [0; 8]).packet();
+        let quench = Message::new(4, 0).word(0).octets(quoted);
+        let quench: Vec<u8> = Ipv4::between(PEER4, HOST4).icmp(quench).into();
         site.pair.peer.wire(PEER_IF).send([&quench; 2], 1000);
     });
     assert_counted(&stats, &["gate0 icmpv4 4/0 pass denied observe: 2"]);

@@ -257,7 +257,7 @@ ip = IP(src="10.77.0.2", dst="10.77.0.1")
 ip6 = IPv6(src="fd77::2", dst="fd77::1")
 udp = UDP(sport=5000, dport=53)
 of = lambda dst, src="10.77.0.1", **more: bytes(IP(src=src, dst=dst, **more) / udp)
-of6 = lambda dst, src="fd77::1": bytes(IPv6(src=src, dst=dst) / udp)
+of6 = lambda dst, src="fd77::1", **more: bytes(IPv6(src=src, dst=dst, **more) / udp)
 
 # The broadcast address of its own network it knows from its routes.
 send(ip / ICMP(type=3, code=1) / of("10.77.0.255"), 2)
@@ -268,7 +268,7 @@ send(ip / ICMP(type=12) / of("192.0.2.1", src="0.0.0.0"), 5)
 send(ip / ICMP(type=3, code=1) / bytes(IP(src="10.77.0.1", dst="192.0.2.1") / ICMP(type=11) / of("192.0.2.1")), 6)
 send(ip / ICMP(type=3, code=1) / bytes(IP(src="10.77.0.1", dst="192.0.2.1") / ICMP(type=8)))
 send(ip6 / ICMPv6DestUnreach(code=4) / of6("ff02::1"), 2)
-send(ip6 / ICMPv6PacketTooBig(mtu=1280) / of6("ff0e::1"))
+send(ip6 / ICMPv6PacketTooBig(mtu=1280) / of6("ff0e::1", plen=1460))
 send(ip6 / ICMPv6ParamProblem(code=2) / of6("ff02::1"))
 send(ip6 / ICMPv6ParamProblem(code=1) / of6("ff02::1"), 3)
 send(ip6 / ICMPv6TimeExceeded() / bytes(IPv6(src="fd77::1", dst="fd99::1") / ICMPv6ND_Redirect()), 4)
@@ -299,7 +299,7 @@ send(ip6 / ICMPv6TimeExceeded() / bytes(IPv6(src="fd77::1", dst="fd99::1") / ICM
     let line = site.json(&format!("explain --hex {here}"));
     let said =
         ["verdict", "reason", "rule"].map(|key| line[key].as_str().unwrap_or("-").to_owned());
-    assert_eq!(said, ["drop", "unanswerable", "-"], "{line}");
+    assert_eq!(said, ["drop", "unanswerable", "icmpv4/unreachable"], "{line}");
     let text = site.done(&format!("explain --hex {here}"));
     let meaning = "unanswerable: An error whose quote shows a packet that no error may answer";
     assert!(text.contains(meaning), "{text}");

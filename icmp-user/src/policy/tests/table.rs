@@ -7,7 +7,8 @@ use icmp_common::abi::{
 };
 use icmp_common::bucket::{UNITS_PER_NS, UNITS_PER_S};
 use icmp_common::penalty::{Penalty, flag};
-use icmp_common::verdict::{Mode, Reason};
+use icmp_common::verdict::{BY_RULE, Mode, Reason};
+use std::collections::BTreeMap;
 
 fn compile(text: &str) -> Compiled {
     from_str("f", text).unwrap().compile(&CompileContext::EMPTY).unwrap()
@@ -297,8 +298,13 @@ fn checks_of_the_file_go_over_those_of_the_profile() {
     assert_eq!(compiled.hook(Hook::Ingress).table.checks_observe, Reason::BAD_CHECKSUM.bit());
 }
 
+/// What a table line shows of these checks.
+fn shown_checks(checks: &[(&'static str, &'static str)]) -> BTreeMap<&'static str, &'static str> {
+    checks.iter().copied().collect()
+}
+
 #[test]
-fn a_rule_has_the_checks_that_it_asks_for_and_this_version_makes() {
+fn a_rule_has_the_checks_that_it_names_and_this_version_makes() {
     let policy = from_str(
         "f",
         "profile = \"host\"\n[[rule]]\nname = \"asks\"\nfamily = \"icmpv4\"\ntype = 11\n\
@@ -308,23 +314,37 @@ fn a_rule_has_the_checks_that_it_asks_for_and_this_version_makes() {
     .unwrap();
     let compiled = policy.compile(&CompileContext::EMPTY).unwrap();
     let table = policy.table();
-    for (name, checks, shown, inert) in [
-        ("asks", Reason::UNANSWERABLE.bit(), "pass, checks unanswerable", None),
-        ("does-not", 0, "pass", None),
+    let unanswerable = ("unanswerable", "enforce");
+    let every = [
+        ("quote-mtu", "enforce"),
+        ("quote-pointer", "enforce"),
+        ("quote-source", "enforce"),
+        unanswerable,
+    ];
+    for (name, bits, checks, shown, inert) in [
+        (
+            "asks",
+            Reason::UNANSWERABLE.bit(),
+            &[unanswerable][..],
+            "pass, checks unanswerable",
+            None,
+        ),
+        ("does-not", 0, &[], "pass", None),
         // Profiles ask for those of later versions as well.
         (
             "icmpv4/unreachable",
-            Reason::UNANSWERABLE.bit(),
-            "limit 50 packets per second, burst 100, by source, checks unanswerable",
-            Some("checks quote, flow"),
+            BY_RULE,
+            &every,
+            "by source, checks quote-mtu, quote-pointer, quote-source, unanswerable",
+            Some("checks flow"),
         ),
-        ("icmpv4/echo-reply", 0, "limit 1000 packets per", Some("checks flow")),
+        ("icmpv4/echo-reply", 0, &[], "limit 1000 packets per", Some("checks flow")),
     ] {
         let number =
             compiled.hook(Hook::Ingress).rule_names.iter().position(|n| n == name).unwrap();
-        assert_eq!(compiled.hook(Hook::Ingress).table.rules[number].checks, checks, "{name}");
+        assert_eq!(compiled.hook(Hook::Ingress).table.rules[number].checks, bits, "{name}");
         let line = table.iter().find(|l| l.rule == name).unwrap();
-        assert_eq!(line.checks, if checks == 0 { vec![] } else { vec!["unanswerable"] }, "{name}");
+        assert_eq!(line.checks, shown_checks(checks), "{name}");
         assert_eq!(line.not_in_force.first().map(String::as_str), inert, "{name}");
         let text = render(&table);
         let text = text.lines().find(|l| l.contains(&format!("  {name} "))).unwrap();
@@ -332,7 +352,7 @@ fn a_rule_has_the_checks_that_it_asks_for_and_this_version_makes() {
     }
     // What is sent is held to it as well.
     let egress = table.iter().find(|l| l.rule == "egress/errors").unwrap();
-    assert_eq!(egress.checks, ["unanswerable"]);
+    assert_eq!(egress.checks, shown_checks(&[("unanswerable", "enforce")]));
     assert!(egress.not_in_force.is_empty());
     // A rule whose only check is made has nothing that isn't in force.
     let asks = policy.rules.iter().position(|r| r.name == "asks").unwrap();
@@ -472,4 +492,45 @@ fn a_penalty_is_of_its_rule_and_exempt_zones_have_the_rule_without_it() {
         "; penalty box for 30 s after 7 beyond the limit within 10 s, off-link too, not for z";
     let line = shown.lines().find(|l| l.contains(" echo ")).unwrap();
     assert!(line.contains(penalty), "{line}");
+}
+
+#[test]
+fn a_rule_says_what_is_done_about_what_a_check_finds() {
+    let policy = from_str(
+        "f",
+        "profile = \"host\"\n[checks]\nquote-source = \"off\"\nquote-mtu = \"observe\"\n\
+         [[rule]]\nname = \"a\"\nfamily = \"icmpv4\"\ntype = 3\naction = \"pass\"\n\
+         checks = { quote-source = \"observe\", quote-pointer = \"off\", unanswerable = \"enforce\" }\n\
+         [[rule]]\nname = \"b\"\nfamily = \"icmpv4\"\ntype = 11\naction = \"pass\"\n",
+    )
+    .unwrap();
+    let compiled = policy.compile(&CompileContext::EMPTY).unwrap();
+    let hook = compiled.hook(Hook::Ingress);
+    let rule =
+        |name: &str| hook.table.rules[hook.rule_names.iter().position(|n| n == name).unwrap()];
+    let (source, mtu) = (Reason::QUOTE_SOURCE.bit(), Reason::QUOTE_MTU.bit());
+    let (pointer, unanswerable) = (Reason::QUOTE_POINTER.bit(), Reason::UNANSWERABLE.bit());
+    // What it sets to `off` it doesn't ask for in transit; what it doesn't name is as [checks] says.
+    let a = rule("a");
+    assert_eq!(
+        (a.checks, a.checks_off, a.checks_observe),
+        (source | unanswerable, pointer, source | mtu)
+    );
+    let b = rule("b");
+    assert_eq!((b.checks, b.checks_off, b.checks_observe), (0, source, mtu));
+    // What no rule decides, too.
+    assert_eq!(
+        hook.table.rules.last().map(|r| (r.checks_off, r.checks_observe)),
+        Some((source, mtu))
+    );
+    let table = policy.table();
+    let line = table.iter().find(|l| l.rule == "a").unwrap();
+    let shown =
+        [("quote-pointer", "off"), ("quote-source", "observe"), ("unanswerable", "enforce")];
+    assert_eq!(line.checks, shown_checks(&shown));
+    let text = render(&table);
+    assert!(
+        text.contains("pass, checks quote-pointer off, quote-source observe, unanswerable"),
+        "{text}"
+    );
 }

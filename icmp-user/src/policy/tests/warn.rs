@@ -48,10 +48,10 @@ fn a_check_that_comes_to_nothing_says_why() {
     let off = "[checks]\nunanswerable = \"off\"\n";
     assert_eq!(
         of(&format!("{off}{}", asks("destination = \"transit\""))),
-        ["4: rule `a` asks for the check `unanswerable`, which [checks] sets to `off`"]
+        ["4: rule `a` names the check `unanswerable`, which [checks] sets to `off`"]
     );
     let idle =
-        ["2: rule `a` asks for the check `unanswerable`, which is about errors, and matches none"];
+        ["2: rule `a` names the check `unanswerable`, which is about errors, and matches none"];
     for what in [
         "family = \"icmpv4\"\ntype = 8",
         "family = \"icmpv6\"\ntype = \"128-255\"",
@@ -65,6 +65,9 @@ fn a_check_that_comes_to_nothing_says_why() {
     {
         assert_eq!(of(&asks(what)), NONE, "{what}");
     }
+    // What a rule says of it goes before what all else has.
+    let says = rule("a", "checks = { unanswerable = \"observe\" }\naction = \"pass\"");
+    assert_eq!(of(&format!("{off}{says}")), NONE);
     let observe = "[checks]\nunanswerable = \"observe\"\n";
     assert_eq!(of(&format!("{observe}{}", asks(""))), NONE);
 }

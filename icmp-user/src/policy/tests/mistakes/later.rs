@@ -16,7 +16,6 @@ fn what_a_later_version_has_is_refused_as_such() {
     );
     let drop = |line: &str, message: &str| rule(&format!("action = \"drop\"\n{line}"), message);
     for (check, row) in [
-        ("quote", "V3"),
         ("flow", "V4"),
         ("redirect", "V5"),
         ("router-advertisement", "V6"),
@@ -27,6 +26,8 @@ fn what_a_later_version_has_is_refused_as_such() {
     ] {
         let line = format!("checks = [\"{check}\"]");
         drop(&line, &format!("5:11: this version does not have the check `{check}` ({row}) yet"));
+        let line = format!("checks = {{ {check} = \"off\" }}");
+        drop(&line, &format!("5:12: this version does not have the check `{check}` ({row}) yet"));
     }
     drop("unknown-flow = \"drop\"", "5:1: this version does not have checks of the");
     drop("except = [\"gateway\"]", "5:1: this version does not have exceptions yet");

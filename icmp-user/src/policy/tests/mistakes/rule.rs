@@ -48,17 +48,29 @@ fn a_rule_asks_for_checks_that_rules_can_ask_for() {
     checks("\"unanswerable\"", &[]);
     checks("[\"unanswerable\"]", &[]);
     checks("[]", &[]);
+    checks("{ quote-mtu = \"off\", unanswerable = \"observe\" }", &[]);
+    let expected = "expected `unanswerable`, `quote-source`, `quote-mtu` or `quote-pointer`";
+    let list = "expected a list of checks, or a table of them";
     checks(
-        "[\"unanswerable\", \"quote\", 3, \"bad-checksum\", \"unanswerabel\"]",
+        "[\"unanswerable\", \"flow\", 3, \"bad-checksum\", \"unanswerabel\"]",
         &[
-            "5:27: this version does not have the check `quote` (V3) yet; expected `unanswerable`",
-            "5:36: a whole number does not belong here; expected `unanswerable`",
-            "5:39: unknown check `bad-checksum`; expected `unanswerable`",
-            "5:55: unknown check `unanswerabel`; expected `unanswerable` (did you mean \
-             `unanswerable`?)",
+            &format!("5:27: this version does not have the check `flow` (V4) yet; {expected}"),
+            &format!("5:35: a whole number does not belong here; {list}"),
+            &format!("5:38: unknown check `bad-checksum`; {expected}"),
+            &format!(
+                "5:54: unknown check `unanswerabel`; {expected} (did you mean `unanswerable`?)"
+            ),
         ],
     );
-    checks("true", &["5:10: true or false does not belong here; expected `unanswerable`"]);
+    checks("true", &[&format!("5:10: true or false does not belong here; {list}")]);
+    checks(
+        "{ quote-mtu = \"on\", quote = \"off\", quote-source = true }",
+        &[
+            "5:24: unknown setting `on`; expected `enforce`, `observe` or `off`",
+            &format!("5:30: unknown check `quote`; {expected} (did you mean `quote-mtu`?)"),
+            "5:60: true or false does not belong here; expected `enforce`, `observe` or `off`",
+        ],
+    );
 }
 
 #[test]
