@@ -131,6 +131,7 @@ fn unanswerable_v6(original: &Original, ty: u8, code: u8) -> bool {
 mod tests {
     use super::*;
     use crate::abi::checksum;
+    use crate::parse::stage;
     use core::net::IpAddr;
 
     fn address(text: &str) -> Address {
@@ -289,7 +290,7 @@ mod tests {
             has_type: ty.is_some(),
             ty: ty.unwrap_or_default(),
             code: 0,
-            is_error: false,
+            stage: stage::NONE,
             checksum: checksum::GOOD,
             pad: 0,
             offset: 34,

@@ -17,6 +17,7 @@
 //! The host side walks the table; the kernel side reads [`TYPE_INFO`] and nothing else.
 
 use crate::abi::family;
+use crate::link;
 use crate::opaque::opaque;
 use Nature::{Control, Error, Query, Reply};
 use Status::{Current, Deprecated, Experimental, Reserved};
@@ -743,11 +744,14 @@ pub fn assigned() -> impl Iterator<Item = (u8, u8, u8)> {
 
 /// Bit of [`TYPE_INFO`]: the type is an error message.
 pub const INFO_ERROR: u8 = 0x80;
+/// Bit of [`TYPE_INFO`]: the type is of those for one link alone: see [`crate::link`].
+pub const INFO_LINK: u8 = 0x40;
 /// Bits of [`TYPE_INFO`]: the least length of the whole message in octets.
-pub const INFO_MIN_LENGTH: u8 = 0x7f;
+pub const INFO_MIN_LENGTH: u8 = 0x3f;
 
 /// What the kernel side knows of a type, by `(family - 1) * 256 + type`: [`INFO_ERROR`] where its
-/// nature is [`Nature::Error`], and its least length under [`INFO_MIN_LENGTH`].
+/// nature is [`Nature::Error`], [`INFO_LINK`] where it has a [`link::kind`], and its least length under
+/// [`INFO_MIN_LENGTH`].
 pub static TYPE_INFO: [u8; family::COUNT * 256] = type_info();
 
 /// The packed facts of a type: see [`TYPE_INFO`]. 0 for what is of no family.
@@ -793,6 +797,13 @@ const fn type_info() -> [u8; family::COUNT * 256] {
         let entry = TYPES[i];
         table[(entry.family as usize - 1) * 256 + entry.ty as usize] =
             info(entry.nature, entry.min_length);
+        i += 1;
+    }
+    i = 0;
+    while i < table.len() {
+        if link::kind((i / 256) as u8 + 1, (i % 256) as u8).is_some() {
+            table[i] |= INFO_LINK;
+        }
         i += 1;
     }
     table

@@ -15,6 +15,7 @@ pub mod bucket;
 pub mod cells;
 pub mod classify;
 pub mod cursor;
+pub mod link;
 pub mod opaque;
 pub mod parse;
 pub mod penalty;

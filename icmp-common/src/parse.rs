@@ -15,6 +15,7 @@ use crate::wire::{
     ethernet, igmp, ipv4, ipv6,
     ipv6::{Address, Chain},
     mld::{self, Records},
+    nd,
 };
 
 /// A frame, wherever its octets lie: a slice on the host, the linear area and the fragments of an
@@ -42,6 +43,10 @@ pub trait Frame {
     fn source_routed(&self, offset: u32, length: u32) -> bool {
         ipv4::source_routed(self.cursor().skip(offset), length)
     }
+    /// Walks the options of neighbour discovery at `offset`: see [`nd::options`].
+    fn options(&self, offset: u32, length: u32) -> nd::Options {
+        nd::options(self.cursor().skip(offset), length)
+    }
     /// Walks the group records of the report at `offset`: see [`mld::records`].
     fn records(&self, offset: u32, length: u32, address: u32) -> Records {
         mld::records(self.cursor().skip(offset), length, address)
@@ -63,6 +68,16 @@ impl Frame for [u8] {
     }
 }
 
+/// What is looked at of a packet beside what all have looked at.
+pub mod stage {
+    /// Nothing.
+    pub const NONE: u8 = 0;
+    /// It is an error: what it quotes.
+    pub const ERROR: u8 = 1;
+    /// It is for one link alone: see [`crate::link`].
+    pub const LINK: u8 = 2;
+}
+
 /// A packet of ours, as far as it could be read. 64 octets, each of them a field's, as the kernel program
 /// hands it from function to function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,8 +93,8 @@ pub struct Packet {
     pub ty: u8,
     /// The code: 0 for IGMP but in version 0.
     pub code: u8,
-    /// Whether its type is an error's; known once it is validated.
-    pub is_error: bool,
+    /// What its type has looked at besides, one of [`stage`]; known once it is validated.
+    pub stage: u8,
     /// One of [`checksum`].
     pub checksum: u8,
     /// Zero.

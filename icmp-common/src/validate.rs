@@ -4,8 +4,8 @@
 //! its routes, its sockets) is asked in the kernel program.
 
 use crate::abi::{checksum, family, fragment};
-use crate::classify::{INFO_ERROR, INFO_MIN_LENGTH};
-use crate::parse::{Frame, Packet};
+use crate::classify::{INFO_ERROR, INFO_LINK, INFO_MIN_LENGTH};
+use crate::parse::{Frame, Packet, stage};
 use crate::verdict::Reason;
 use crate::wire::{checksum::verifies, igmp, ipv4, mld};
 
@@ -15,7 +15,7 @@ pub fn validate<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) {
     if !packet.has_type {
         return;
     }
-    let info = note_error(packet);
+    let info = note_stage(packet);
     if info & INFO_ERROR != 0 {
         addresses_of_error(packet);
     }
@@ -54,12 +54,16 @@ pub fn validate<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) {
     }
 }
 
-/// Keeps whether a packet is an error, something that quotes another packet, and returns the facts of its
-/// type: see [`crate::classify::TYPE_INFO`].
+/// Keeps what is looked at of a packet besides, by its type, and returns the facts of that: see
+/// [`crate::classify::TYPE_INFO`].
 #[inline(always)]
-pub fn note_error(packet: &mut Packet) -> u8 {
+pub fn note_stage(packet: &mut Packet) -> u8 {
     let info = if packet.has_type { packet.type_info() } else { 0 };
-    packet.is_error = info & INFO_ERROR != 0;
+    if info & INFO_ERROR != 0 {
+        packet.stage = stage::ERROR;
+    } else if info & INFO_LINK != 0 {
+        packet.stage = stage::LINK;
+    }
     info
 }
 
@@ -121,6 +125,8 @@ fn report<F: Frame + ?Sized>(frame: &F, packet: &mut Packet, address: u32) {
     }
     match frame.records(packet.offset, packet.length, address) {
         mld::Records::Within => {}
+        // Where the packet goes, which that depends on, isn't known yet: see `link`.
+        mld::Records::NoGroup => packet.fault(Reason::GROUP_ADDRESS),
         mld::Records::Overrun => packet.fault(Reason::RECORDS_OVERRUN),
         mld::Records::BeyondBound => packet.fault(Reason::RECORDS_BEYOND_BOUND),
     }

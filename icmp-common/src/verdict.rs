@@ -123,7 +123,7 @@ reasons! {
     MESSAGE_LENGTH = 8, "message-length", Drop, "V1 W8", "The length of the message is none that its type may have.";
     BAD_CHECKSUM = 9, "bad-checksum", Drop, "V1 W10", "The checksum over the whole message does not verify.";
     RECORDS_OVERRUN = 10, "records-overrun", Drop, "V1 W8 W9", "Group records or sources run past the end of the message.";
-    RECORDS_BEYOND_BOUND = 11, "records-beyond-bound", Drop, "W8 W9", "More group records than are walked.";
+    RECORDS_BEYOND_BOUND = 11, "records-beyond-bound", Drop, "W8 W9 V7", "More group records, or options of neighbour discovery, than are walked.";
     ERROR_SOURCE = 12, "error-source", Drop, "V1", "An error whose source is loopback, multicast, broadcast, zero or class E.";
     ERROR_DESTINATION = 13, "error-destination", Drop, "V1", "An error sent to a multicast or broadcast address.";
     UNANSWERABLE = 14, "unanswerable", Drop, "V2", "An error whose quote shows a packet that no error may answer (RFC 1122 3.2.2, RFC 4443 2.4(e)).";
@@ -131,6 +131,14 @@ reasons! {
     QUOTE_SOURCE = 16, "quote-source", Drop, "V3", "An error about a packet that somebody else sent: its quote has another source than the error's destination.";
     QUOTE_MTU = 17, "quote-mtu", Drop, "V3", "An error about a packet that is too big, with an MTU that no link has, or that the packet would have fitted (RFC 1191 4, RFC 8201 4).";
     QUOTE_POINTER = 18, "quote-pointer", Drop, "V3", "A parameter problem that points beyond what it is about (RFC 792, RFC 4443 3.4).";
+    HOP_LIMIT = 19, "hop-limit", Drop, "V6 V7 V8", "A message for one link alone whose hop limit is not the one that it is sent with, 255 (RFC 4861) or 1 (RFC 9776, RFC 9777, RFC 4286): it may be from elsewhere.";
+    ROUTER_ALERT = 20, "router-alert", Drop, "V8", "A membership message without the router alert that it is sent with (RFC 2236 2, RFC 9776 4, RFC 9777 5).";
+    DISCOVERY_MESSAGE = 21, "discovery-message", Drop, "V6 V7", "Neighbour discovery with a code, or with an option that has no length or runs past the end (RFC 4861 6.1, 7.1, 8.1).";
+    DISCOVERY_ADDRESS = 22, "discovery-address", Drop, "V6 V7", "Neighbour discovery from, to or about an address that it cannot be (RFC 4861 6.1, 7.1, 8.1).";
+    FRAGMENTED_DISCOVERY = 23, "fragmented-discovery", Drop, "V7", "Neighbour discovery or a certification path behind a fragment header (RFC 6980 5).";
+    ROUTER_ADVERTISEMENT = 24, "router-advertisement", Drop, "V6", "An ICMPv4 router advertisement whose entries are too short, none, or run past its end (RFC 1256 3.1).";
+    GROUP_ADDRESS = 25, "group-address", Drop, "V8", "A membership message about what is no group, or sent to where its type does not go (RFC 2236, RFC 9776 4.1.12, 4.2.14).";
+    GROUP_SOURCE = 26, "group-source", Drop, "V8", "A membership message from an address that is none of this link (RFC 9776 4.2.13, RFC 9777 5.1.14, 5.2.13).";
     NOT_ICMP = 32, "not-icmp", Pass, "W1", "Neither ICMP, ICMPv6 nor IGMP: passed untouched.";
     VLAN_TAGS_BEYOND_BOUND = 33, "vlan-tags-beyond-bound", Pass, "W1", "More than two VLAN tags; what is behind them is unknown.";
     ACCEPTED = 34, "accepted", Pass, "P2", "A rule passes it.";
@@ -195,7 +203,15 @@ pub const JUDGED: u32 = BY_RULE | Reason::REDIRECT_UNFOUNDED.bit();
 pub const BY_RULE: u32 = Reason::UNANSWERABLE.bit()
     | Reason::QUOTE_SOURCE.bit()
     | Reason::QUOTE_MTU.bit()
-    | Reason::QUOTE_POINTER.bit();
+    | Reason::QUOTE_POINTER.bit()
+    | Reason::HOP_LIMIT.bit()
+    | Reason::ROUTER_ALERT.bit()
+    | Reason::DISCOVERY_MESSAGE.bit()
+    | Reason::DISCOVERY_ADDRESS.bit()
+    | Reason::FRAGMENTED_DISCOVERY.bit()
+    | Reason::ROUTER_ADVERTISEMENT.bit()
+    | Reason::GROUP_ADDRESS.bit()
+    | Reason::GROUP_SOURCE.bit();
 
 /// The faults that can have a packet dropped at a hook. Of what is sent, those that say that it must not
 /// be: all else that is odd about it is the stack's doing, and only noted.

@@ -101,15 +101,15 @@ fn outcome<F: Buffer>(
     let rule = &policy.rules[usize::from(number) & (abi::RULES - 1)];
     // What holds in any case and this rule can relax by name, and what it asks for in transit: that is its own
     // doing, which where it only observes it observes as well.
-    let (held, asked) = (found.held & JUDGED, found.in_transit & rule.checks);
-    let by_rule = (held | asked) & !rule.checks_off;
-    let doing = if rule.flags & rule_flag::OBSERVE != 0 { held } else { held | asked };
-    if by_rule != 0 {
+    let held = found.held & JUDGED;
+    if held != 0 || found.in_transit != 0 {
+        let asked = found.in_transit & rule.checks;
+        let by_rule = (held | asked) & !rule.checks_off;
+        let doing = if rule.flags & rule_flag::OBSERVE != 0 { held } else { held | asked };
         decision.faults |= by_rule;
         faults |= by_rule;
         let enforced = by_rule & doing & enforceable(F::HOOK) & !rule.checks_observe;
-        let enforced = if observing { 0 } else { enforced };
-        if enforced != 0 {
+        if !observing && enforced != 0 {
             return Outcome::new(Reason::first(enforced), Mode::Enforce);
         }
     }

@@ -12,9 +12,9 @@ use aya_ebpf::{
 use icmp_common::{
     abi::{destination, family, origin},
     answerable::{Original, unanswerable},
-    parse::{Frame, Packet},
+    parse::{Frame, Packet, stage},
     plausible::{self, Claim},
-    verdict::Reason,
+    verdict::{BY_RULE, Reason},
     wire::quote::{self, Quote},
 };
 
@@ -32,12 +32,19 @@ pub struct Faults {
     pub in_transit: u32,
 }
 
-/// All faults of a packet: those that parser and checks found, and of an error those that only this
-/// machine, or the quote, tells.
+/// All faults of a packet: those that parser and checks found, those of an error that only this machine, or the
+/// quote, tells, and those of a message for one link.
 #[inline(always)]
 pub fn judge<F: Buffer>(frame: &F, packet: &Packet) -> Faults {
-    let found = if packet.is_error { frame.judge(packet) } else { 0 };
-    Faults { held: packet.faults | found as u32, in_transit: (found >> 32) as u32 }
+    if packet.stage == stage::NONE {
+        return Faults { held: packet.faults, in_transit: 0 };
+    }
+    let found = match packet.stage {
+        stage::ERROR => frame.judge(packet),
+        _ => frame.judge_link(packet),
+    };
+    let noted = packet.faults & !Reason::GROUP_ADDRESS.bit();
+    Faults { held: noted | found as u32, in_transit: (found >> 32) as u32 }
 }
 
 /// The faults of an error: in the lower half those that hold, in the upper half those that hold in
@@ -55,18 +62,19 @@ pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, packet: *const Packet) -> u64
         local::destination(packet.family, packet.destination) != destination::LOCAL
     };
     if packet.family == family::ICMPV6 {
+        // In this order: the other way round, what the quote doesn't have is spilled (`R4 !read_ok`).
         let found = read(&frame, packet, family::ICMPV6).map_or(0, |quote| {
             implausible(&frame, packet, family::ICMPV6, &quote)
                 | is_unanswerable(&quote, packet, family::ICMPV6, false)
         });
-        checks(found, || is_transit(packet))
+        placed(found, || is_transit(packet))
     } else {
         let to_broadcast = local::is_broadcast(packet.destination);
         let found = read(&frame, packet, family::ICMPV4).map_or(0, |quote| {
             implausible(&frame, packet, family::ICMPV4, &quote)
                 | is_unanswerable(&quote, packet, family::ICMPV4, to_broadcast)
         });
-        u64::from(addresses(packet, to_broadcast)) | checks(found, || is_transit(packet))
+        u64::from(addresses(packet, to_broadcast)) | placed(found, || is_transit(packet))
     }
 }
 
@@ -87,7 +95,7 @@ pub extern "C" fn icmpgate_skb_error(skb: *mut __sk_buff, packet: *const Packet)
         read(&frame, packet, family::ICMPV4)
             .map_or(0, |quote| is_unanswerable(&quote, packet, family::ICMPV4, to_broadcast))
     };
-    checks(found, || frame.origin() == origin::FORWARDED)
+    placed(found, || frame.origin() == origin::FORWARDED)
 }
 
 /// V1: an error from or to an address that the routing tables call a broadcast.
@@ -138,10 +146,10 @@ fn implausible<F: Frame>(frame: &F, packet: &Packet, family: u8, quote: &Quote) 
     plausible::faults(&Claim { family, ty, code, destination, word }, quote)
 }
 
-/// The place of faults of rows V2 to V8: they hold for what is addressed to this machine, in
+/// The place of faults: those that a rule can name hold for what is addressed to this machine, in
 /// transit only where the rule asks for them.
 #[inline(always)]
-fn checks(found: u32, is_transit: impl FnOnce() -> bool) -> u64 {
-    let found = u64::from(found);
-    if found != 0 && is_transit() { found << 32 } else { found }
+pub fn placed(found: u32, is_transit: impl FnOnce() -> bool) -> u64 {
+    let (judged, held) = (u64::from(found & BY_RULE), u64::from(found & !BY_RULE));
+    if judged != 0 && is_transit() { held | judged << 32 } else { held | judged }
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     answer::{Asked, icmpgate_answer},
-    error,
+    error, link,
     maps::SCRATCH as SCRATCH_MAP,
     penalty::icmpgate_offence,
     pipeline::icmpgate_read,
@@ -23,6 +23,7 @@ use icmp_common::{
         ethernet, igmp,
         ipv6::{self, Chain, End},
         mld::{self, Records},
+        nd::{self, Options},
     },
 };
 
@@ -64,6 +65,8 @@ pub trait Buffer: Frame + Sized {
     fn again(&self) -> Self;
     /// The faults of an error: see [`error::icmpgate_error`].
     fn judge(&self, packet: &Packet) -> u64;
+    /// The faults of a message for one link alone: see [`crate::link`].
+    fn judge_link(&self, packet: &Packet) -> u64;
     /// The faults of a redirect that this machine makes: see [`crate::redirect`].
     fn judge_redirect(&self, packet: &Packet) -> u32;
     /// Looks at a packet that exceeded its rule's limit by source, where the rule has a penalty: see
@@ -139,6 +142,11 @@ impl Buffer for XdpFrame<'_> {
         error::icmpgate_error(self.ctx.ctx, packet)
     }
 
+    #[inline(always)]
+    fn judge_link(&self, packet: &Packet) -> u64 {
+        link::judge(self.ctx.ctx, packet)
+    }
+
     /// What arrives is none.
     #[inline(always)]
     fn judge_redirect(&self, _packet: &Packet) -> u32 {
@@ -190,6 +198,11 @@ impl Frame for XdpFrame<'_> {
     #[inline(always)]
     fn extension_headers(&self, offset: u32, next_header: u8) -> Chain {
         Chain::unpack(icmpgate_extension_headers(self.ctx.ctx, offset, next_header.into()))
+    }
+
+    #[inline(always)]
+    fn options(&self, offset: u32, length: u32) -> Options {
+        Options::from_raw(icmpgate_options(self.ctx.ctx, offset, length))
     }
 
     #[inline(always)]
@@ -333,6 +346,18 @@ pub extern "C" fn icmpgate_records(
         mld::records(message, length, igmp::ADDRESS)
     };
     records as u32
+}
+
+/// The walk over the options of neighbour discovery: see [`nd::options`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_options(ctx: *mut xdp_md, offset: u32, length: u32) -> u32 {
+    if offset > MAX_OFFSET || length > MAX_LENGTH {
+        return Options::BeyondBound as u32;
+    }
+    let ctx = XdpContext::new(ctx);
+    let frame = XdpFrame::new(&ctx);
+    nd::options(frame.cursor().skip(offset), length) as u32
 }
 
 #[inline(always)]

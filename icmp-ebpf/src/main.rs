@@ -19,6 +19,7 @@ mod fib;
 mod frame;
 mod key;
 mod limit;
+mod link;
 mod local;
 mod maps;
 mod penalty;

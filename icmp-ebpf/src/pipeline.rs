@@ -31,7 +31,7 @@ use icmp_common::{
     abi::{CLASS_NOT_OURS, RULE_NONE},
     parse::{self, Candidate, Other, Packet, find},
     plain,
-    validate::{note_error, validate},
+    validate::{note_stage, validate},
     verdict::{Mode, Outcome, Reason, Verdict},
     wire::ethernet,
 };
@@ -126,7 +126,7 @@ fn read<F: Buffer>(frame: &F, is_v6: u32, start: u32, packet: &mut Packet) -> u3
             if F::FROM_WIRE {
                 validate(frame, packet);
             } else {
-                let _ = note_error(packet);
+                let _ = note_stage(packet);
             }
             0
         }

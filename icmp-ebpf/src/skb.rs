@@ -92,6 +92,12 @@ impl Buffer for SkbFrame<'_> {
         error::icmpgate_skb_error(self.ctx.skb.skb, packet)
     }
 
+    /// What is sent to the link is the stack's doing.
+    #[inline(always)]
+    fn judge_link(&self, _packet: &Packet) -> u64 {
+        0
+    }
+
     #[inline(always)]
     fn judge_redirect(&self, packet: &Packet) -> u32 {
         icmpgate_skb_redirect(self.ctx.skb.skb, packet)

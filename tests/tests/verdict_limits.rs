@@ -424,7 +424,7 @@ fn a_million_spoofed_ipv6_sources_take_nothing_from_ten() {
 }
 
 fn neighbour_solicitation() -> Ipv6 {
-    Ipv6::between("fe80::1", HERE6).icmp(Message::new(135, 0).zeros(24))
+    Ipv6::between("fe80::1", HERE6).hop_limit(255).icmp(Message::new(135, 0).zeros(24))
 }
 
 /// Neighbour discovery has a total by link, and the gateway is outside it.
@@ -436,7 +436,7 @@ fn the_gateway_is_outside_the_total_of_its_link() {
     let mut gate = Gate::new(text);
     gate.local(&[("fe80::1", local::GATEWAY)]);
     let from = |from: &str| -> Vec<u8> {
-        Ipv6::between(from, HERE6).icmp(Message::new(135, 0).zeros(24)).into()
+        Ipv6::between(from, HERE6).hop_limit(255).icmp(Message::new(135, 0).zeros(24)).into()
     };
     // 10,000 a second on the link, 200 at once of a source: 60 sources spend it.
     let sources: Vec<Vec<u8>> = (0..80).map(|n| from(&format!("fe80::1:{n:x}"))).collect();

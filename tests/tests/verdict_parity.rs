@@ -9,10 +9,11 @@
 use icmp_common::{
     abi::{Trace, checksum, family, fragment, hook},
     answerable::{Original, unanswerable},
-    parse::{Packet, parse},
+    link,
+    parse::{Packet, parse, stage},
     plausible::{self, Claim},
     validate::validate,
-    verdict::{Reason, TABLE, enforceable},
+    verdict::{BY_RULE, Reason, TABLE, enforceable},
     wire::quote,
 };
 use icmpgate_tests::{
@@ -32,9 +33,11 @@ fn on_host(frame: &[u8]) -> (Trace, Option<Reason>) {
         Err(reason) => (Trace::default(), Some(reason)),
         Ok(mut packet) => {
             validate(frame, &mut packet);
-            if packet.is_error {
-                packet.faults |= faults_of_quote(frame, &packet);
-            }
+            packet.faults |= match packet.stage {
+                stage::ERROR => faults_of_quote(frame, &packet),
+                stage::LINK => link::faults(frame, &packet),
+                _ => 0,
+            };
             let trace = Trace {
                 family: packet.family,
                 has_type: u8::from(packet.has_type),
@@ -66,8 +69,9 @@ fn faults_of_quote(frame: &[u8], packet: &Packet) -> u32 {
 /// A gate whose rules ask for every check, and which observes, so that each packet that has a header
 /// gets as far as its rule.
 fn gate() -> Lease {
-    let asking = "action = \"pass\"\n\
-                  checks = [\"unanswerable\", \"quote-source\", \"quote-mtu\", \"quote-pointer\"]";
+    let named = TABLE.iter().filter(|e| BY_RULE & e.reason.bit() != 0);
+    let named: Vec<String> = named.map(|e| format!("{:?}", e.label)).collect();
+    let asking = &format!("action = \"pass\"\nchecks = [{}]", named.join(", "));
     Gate::with(&policy(&format!(
         "mode = \"observe\"\n{}",
         OPEN.replace("action = \"pass\"", asking)

@@ -123,7 +123,11 @@ fn the_more_specific_rule_decides() {
         ),
         (
             "IGMP, of which nothing but any speaks",
-            Ipv4::between(it, "239.1.2.3").igmp(igmp(0x16, 0, "239.1.2.3")).into(),
+            Ipv4::between(it, "239.1.2.3")
+                .ttl(1)
+                .router_alert()
+                .igmp(igmp(0x16, 0, "239.1.2.3"))
+                .into(),
             "igmp 22/0 good -> pass accepted by any",
         ),
         (

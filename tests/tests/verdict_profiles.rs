@@ -59,8 +59,18 @@ fn transit(f: u8, ty: u8) -> Fate {
 
 /// What a profile makes of a packet. RFC 6980 5 names the messages that mustn't be fragmented.
 fn expected(profile: Profile, f: u8, ty: u8, code: u8, part: u8, in_transit: bool) -> Fate {
-    let discovery = f == family::ICMPV6 && matches!(ty, 133..=137 | 148 | 149);
-    if part == fragment::FIRST && (f == family::IGMP || discovery) {
+    let unfragmented = f == family::ICMPV6 && matches!(ty, 133..=137 | 148 | 149);
+    let has_no_code = f == family::ICMPV6 && matches!(ty, 133..=137 | 141 | 142);
+    // In transit only a host's own rule for whole messages asks, and none for redirects.
+    let is_asked = profile != Profile::Router
+        && (matches!(ty, 133..=136) && part == fragment::NONE || matches!(ty, 141 | 142));
+    if has_no_code && code != 0 && (!in_transit || is_asked) {
+        return Err(Reason::DISCOVERY_MESSAGE);
+    }
+    if part == fragment::FIRST && unfragmented && !in_transit {
+        return Err(Reason::FRAGMENTED_DISCOVERY);
+    }
+    if part == fragment::FIRST && (f == family::IGMP || unfragmented) {
         return DROP;
     }
     match profile {
@@ -77,13 +87,42 @@ const HERE6: &str = "2001:db8:2::1";
 
 /// The frame of a message from the `n`th source.
 fn frame(n: usize, f: u8, ty: u8, code: u8, part: u8, in_transit: bool) -> Vec<u8> {
-    // As long as any type requires, and of zeros, which no count of records minds.
-    let message = Message::new(ty, code).zeros(52);
+    // As long as any type requires, and of zeros, which no count of records minds. What is for one link is of its
+    // exact length, so that no options follow, about a group, and with the hop limit that it is sent with.
+    let length = match ty {
+        133 | 141 | 142 => 8,
+        134 => 16,
+        135 | 136 => 24,
+        137 => 40,
+        _ => 52,
+    };
+    let zeros = Message::new(ty, code).zeros(length);
+    let message = match (f, ty) {
+        // One entry of two words.
+        (family::ICMPV4, 9) => Message::new(ty, code).word(0x0102_0000).zeros(52),
+        (family::IGMP, 0x12 | 0x16 | 0x17) => {
+            Message::new(ty, code).octets([239, 1, 2, 3]).zeros(52)
+        }
+        (family::ICMPV6, 131 | 132) => {
+            Message::new(ty, code).word(0).octets([0xff, 0x0e]).zeros(24)
+        }
+        (family::ICMPV6, 130) => zeros.zeros(24),
+        (family::ICMPV6, _) => zeros,
+        _ => Message::new(ty, code).zeros(52),
+    };
     let more = part == fragment::FIRST;
     if f == family::ICMPV6 {
         let to = if in_transit { "2001:db8:9::9" } else { HERE6 };
-        let packet =
-            Ipv6::between(&format!("2001:db8:{:x}:{:x}::1", 0x100 + (n >> 16), n & 0xffff), to);
+        let is_of_link = matches!(ty, 130..=137 | 141..=143 | 151..=153);
+        let network = if is_of_link { "fe80:0" } else { "2001:db8" };
+        let from = format!("{network}:{:x}:{:x}::1", 0x100 + (n >> 16), n & 0xffff);
+        let hop_limit = if matches!(ty, 133..=137 | 141 | 142) { 255 } else { 1 };
+        let packet = Ipv6::between(&from, to).hop_limit(hop_limit);
+        let packet = if matches!(ty, 130..=132 | 143 | 151..=153) {
+            packet.extension(Extension::router_alert())
+        } else {
+            packet
+        };
         let packet = if more { packet.extension(Extension::fragment(0, true)) } else { packet };
         return packet.icmp(message).into();
     }
@@ -91,7 +130,7 @@ fn frame(n: usize, f: u8, ty: u8, code: u8, part: u8, in_transit: bool) -> Vec<u
         &format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255),
         if in_transit { "203.0.113.9" } else { HERE },
     );
-    let packet = packet.fragment(0, more);
+    let packet = packet.ttl(1).router_alert().fragment(0, more);
     (if f == family::IGMP { packet.igmp(message) } else { packet.icmp(message) }).into()
 }
 

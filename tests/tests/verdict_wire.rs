@@ -672,36 +672,43 @@ fn messages_of_icmpv6() {
 
 #[test]
 fn messages_of_igmp() {
-    let ip = |message: Message| {
-        Ipv4::between("192.0.2.1", "224.0.0.22").ttl(1).router_alert().igmp(message).frame()
+    let to = |to: &str, message: Message| {
+        Ipv4::between("192.0.2.1", to).ttl(1).router_alert().igmp(message).frame()
     };
+    let ip = |message| to("224.0.0.22", message);
+    let to_all = |message| to("224.0.0.1", message);
+    let to_group = |message| to("239.1.2.3", message);
     let good = |ty: u8| format!("igmp {ty}/0 good -> pass accepted by igmp");
     let drop = |ty: u8, reason: &str| format!("igmp {ty}/0 good -> drop {reason}");
     let least = |n: usize| vec![record(4, 0, 0); n];
     let mut cases: Vec<(String, Frame, String)> = vec![
-        ("query, version 1", ip(igmp(0x11, 0, "0.0.0.0")), good(0x11)),
-        ("query, version 2", ip(igmp(0x11, 100, "0.0.0.0")), good(0x11)),
-        ("query, version 3", ip(igmp_query_v3("0.0.0.0", 0, 0)), good(0x11)),
-        ("query with sources", ip(igmp_query_v3("239.1.2.3", 3, 3)), good(0x11)),
-        ("query with data behind its sources", ip(igmp_query_v3("239.1.2.3", 3, 4)), good(0x11)),
+        ("query, version 1", to_all(igmp(0x11, 0, "0.0.0.0")), good(0x11)),
+        ("query, version 2", to_all(igmp(0x11, 100, "0.0.0.0")), good(0x11)),
+        ("query, version 3", to_all(igmp_query_v3("0.0.0.0", 0, 0)), good(0x11)),
+        ("query with sources", to_group(igmp_query_v3("239.1.2.3", 3, 3)), good(0x11)),
+        (
+            "query with data behind its sources",
+            to_group(igmp_query_v3("239.1.2.3", 3, 4)),
+            good(0x11),
+        ),
         (
             "query of more sources than it has",
-            ip(igmp_query_v3("239.1.2.3", 4, 3)),
+            to_group(igmp_query_v3("239.1.2.3", 4, 3)),
             drop(0x11, "records-overrun"),
         ),
         (
             "query of 65,535 sources",
-            ip(igmp_query_v3("239.1.2.3", 65_535, 3)),
+            to_group(igmp_query_v3("239.1.2.3", 65_535, 3)),
             drop(0x11, "records-overrun"),
         ),
-        ("report, version 1", ip(igmp(0x12, 0, "239.1.2.3")), good(0x12)),
-        ("report, version 2", ip(igmp(0x16, 0, "239.1.2.3")), good(0x16)),
+        ("report, version 1", to_group(igmp(0x12, 0, "239.1.2.3")), good(0x12)),
+        ("report, version 2", to_group(igmp(0x16, 0, "239.1.2.3")), good(0x16)),
         (
             "report, version 2, with data behind",
-            ip(igmp(0x16, 0, "239.1.2.3").length(50)),
+            to_group(igmp(0x16, 0, "239.1.2.3").length(50)),
             good(0x16),
         ),
-        ("leave", ip(igmp(0x17, 0, "239.1.2.3")), good(0x17)),
+        ("leave", to_group(igmp(0x17, 0, "239.1.2.3")), good(0x17)),
         ("report, version 3, of nothing", ip(igmp_report(0, &[])), good(0x22)),
         (
             "report of three records",
@@ -780,7 +787,7 @@ fn messages_of_igmp() {
         let expected = drop(0x11, "message-length");
         cases.push((
             format!("query of {length} octets"),
-            ip(Message::new(0x11, 0).zeros(length)),
+            to_all(Message::new(0x11, 0).zeros(length)),
             expected,
         ));
     }

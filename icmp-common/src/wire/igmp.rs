@@ -2,8 +2,20 @@
 
 /// A membership query, of any version.
 pub const QUERY: u8 = 0x11;
+/// A version 1 report.
+pub const REPORT_V1: u8 = 0x12;
+/// A version 2 report.
+pub const REPORT_V2: u8 = 0x16;
+/// A version 2 leave.
+pub const LEAVE: u8 = 0x17;
 /// A version 3 report.
 pub const REPORT_V3: u8 = 0x22;
+/// Where general queries go, 224.0.0.1.
+pub const ALL_SYSTEMS: u32 = 0xe000_0001;
+/// Where leaves go, 224.0.0.2.
+pub const ALL_ROUTERS: u32 = 0xe000_0002;
+/// Where version 3 reports go, 224.0.0.22.
+pub const ALL_V3_ROUTERS: u32 = 0xe000_0016;
 /// The highest type of version 0, which is the only one whose second octet is a code.
 pub const VERSION_0_LAST: u8 = 8;
 /// A version 1 or 2 query has this length, to the octet (RFC 9776 7.1).

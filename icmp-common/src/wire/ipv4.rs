@@ -67,6 +67,8 @@ const OPTION_NONE: u8 = 1;
 const OPTION_LOOSE_ROUTE: u8 = 131;
 /// Strict source and record route.
 const OPTION_STRICT_ROUTE: u8 = 137;
+/// Router alert (RFC 2113).
+const OPTION_ROUTER_ALERT: u8 = 148;
 /// The most octets of options.
 pub const MAX_OPTIONS: u32 = 40;
 
@@ -95,6 +97,29 @@ pub fn source_routed(options: Cursor<'_>, length: u32) -> bool {
         // The mask changes nothing. To the verifier every place is then the same one, and the ways that
         // lead to it aren't walked again each (three times as many instructions in all).
         at = black_box(at + octets) & 0x3f;
+    }
+    false
+}
+
+/// Whether so many octets of options have a router alert, or can't be read to their end: see [`source_routed`].
+#[must_use]
+#[inline(always)]
+pub fn alerts_routers(options: Cursor<'_>, length: u32) -> bool {
+    let mut at = 0;
+    for _ in 0..MAX_OPTIONS {
+        if at >= length {
+            return false;
+        }
+        let Some([kind, octets]) = options.skip(at).take::<[u8; 2]>() else { return true };
+        let octets = match kind {
+            OPTION_END => return false,
+            OPTION_ROUTER_ALERT => return true,
+            OPTION_NONE => 1,
+            _ if octets < 2 => return true,
+            _ => u32::from(octets),
+        };
+        // As above.
+        at = black_box(at + octets) & 0x1ff;
     }
     false
 }

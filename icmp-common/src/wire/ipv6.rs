@@ -1,6 +1,7 @@
 //! IPv6 (RFC 8200): the header, and a bounded walk of its extension headers.
 
 use crate::cursor::Cursor;
+use core::hint::black_box;
 use network_types::ip::Ipv6Hdr;
 
 /// The header.
@@ -33,6 +34,9 @@ pub const DESTINATION_OPTIONS: u8 = 60;
 pub struct Address(pub [u64; 2]);
 
 impl Address {
+    /// `::`.
+    pub const NONE: Self = Self([0; 2]);
+
     /// The address in these octets.
     #[must_use]
     #[inline(always)]
@@ -112,6 +116,14 @@ impl Address {
         u64::from_be(self.0[0]) >> 54 == 0xfe80 >> 6
     }
 
+    /// ff02::1:ff00:0/104 (RFC 4291 2.7.1).
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_solicited_node(self) -> bool {
+        let [high, low] = self.words();
+        high == 0xff02 << 48 && low >> 24 == 0x1ff
+    }
+
     /// ff00::/8 (RFC 4291 2.7).
     #[must_use]
     #[inline(always)]
@@ -127,6 +139,35 @@ impl Address {
     }
 }
 
+/// How many hop-by-hop options are walked in search of a router alert.
+const MAX_HOP_OPTIONS: u32 = 16;
+/// An option of one octet (RFC 8200 4.2).
+const OPTION_PAD1: u8 = 0;
+/// Router alert (RFC 2711).
+const OPTION_ROUTER_ALERT: u8 = 5;
+
+/// Whether the hop-by-hop options whose header begins there have a router alert, or more options than are walked.
+#[must_use]
+#[inline(always)]
+pub fn alerts_routers(header: Cursor<'_>) -> bool {
+    let Some([_, units]) = { header }.take::<[u8; 2]>() else { return true };
+    let length = (u32::from(units) + 1) * 8;
+    let mut at = 2;
+    for _ in 0..MAX_HOP_OPTIONS {
+        if at + 2 > length {
+            return false;
+        }
+        let Some([kind, octets]) = header.skip(at).take::<[u8; 2]>() else { return true };
+        if kind == OPTION_ROUTER_ALERT {
+            return true;
+        }
+        let octets = if kind == OPTION_PAD1 { 1 } else { 2 + u32::from(octets) };
+        // The mask changes nothing: see `ipv4::source_routed`.
+        at = black_box(at + octets) & 0xfff;
+    }
+    true
+}
+
 /// What is carried on of a header. Lengths are in octets.
 #[derive(Clone, Copy, Debug)]
 pub struct Ipv6 {
@@ -136,6 +177,8 @@ pub struct Ipv6 {
     pub payload_length: u32,
     /// The next header field.
     pub next_header: u8,
+    /// The hop limit field.
+    pub hop_limit: u8,
     /// The source.
     pub source: Address,
     /// The destination.
@@ -150,6 +193,7 @@ pub fn take(cursor: &mut Cursor<'_>) -> Option<Ipv6> {
         version: h.version(),
         payload_length: u32::from(u16::from_be_bytes(h.payload_len)),
         next_header: h.next_hdr,
+        hop_limit: h.hop_limit,
         source: Address::new(h.src_addr),
         destination: Address::new(h.dst_addr),
     })
@@ -188,6 +232,8 @@ pub struct Chain {
     pub opaque_route: bool,
     /// There is a routing header, whatever it says.
     pub routing: bool,
+    /// There is a fragment header, an atomic fragment's included.
+    pub fragment: bool,
 }
 
 impl Chain {
@@ -203,12 +249,13 @@ impl Chain {
             final_destination: None,
             opaque_route: false,
             routing: false,
+            fragment: false,
         }
     }
 
     /// In one word, as a function of the kernel program can return it: length in bits 0-14 (eight
     /// headers have at most 16,448 octets), final destination in 16-30 (0 for none: a routing header comes before it), next header in 32-39,
-    /// end in 40-41, first fragment in 42, opaque route in 43, routing header in 44.
+    /// end in 40-41, first fragment in 42, opaque route in 43, routing header in 44, fragment header in 45.
     #[must_use]
     #[inline(always)]
     pub const fn pack(self) -> u64 {
@@ -223,6 +270,7 @@ impl Chain {
             | (self.first_fragment as u64) << 42
             | (self.opaque_route as u64) << 43
             | (self.routing as u64) << 44
+            | (self.fragment as u64) << 45
     }
 
     /// The reverse of [`Chain::pack`].
@@ -243,6 +291,7 @@ impl Chain {
             first_fragment: word >> 42 & 1 != 0,
             opaque_route: word >> 43 & 1 != 0,
             routing: word >> 44 & 1 != 0,
+            fragment: word >> 45 & 1 != 0,
         }
     }
 }
@@ -272,6 +321,7 @@ pub fn walk(cursor: Cursor<'_>, mut next_header: u8, zero: u32) -> Chain {
                 // The offset is tested before anything behind it is taken for a header.
                 let field = u16::from_be_bytes([h[2], h[3]]);
                 length += 8;
+                seen.what |= Seen::FRAGMENT ^ zero;
                 if field & 0xfff8 != 0 {
                     break 'walk End::LaterFragment;
                 }
@@ -301,6 +351,7 @@ pub fn walk(cursor: Cursor<'_>, mut next_header: u8, zero: u32) -> Chain {
         final_destination: if final_destination == 0 { None } else { Some(final_destination) },
         opaque_route: what & Seen::OPAQUE_ROUTE != 0,
         routing: what & Seen::ROUTING != 0,
+        fragment: what & Seen::FRAGMENT != 0,
     }
 }
 
@@ -316,6 +367,7 @@ impl Seen {
     const FIRST_FRAGMENT: u32 = 1;
     const OPAQUE_ROUTE: u32 = 2;
     const ROUTING: u32 = 4;
+    const FRAGMENT: u32 = 8;
 
     /// Notes a routing header that stands behind so many octets, and finds its final destination where it has
     /// segments left.
@@ -347,7 +399,7 @@ mod tests {
     fn a_chain_comes_back_from_its_word() {
         for end in [End::UpperLayer, End::LaterFragment, End::Cut, End::BeyondBound] {
             for (length, at) in [(0, None), (8, Some(16)), (16_448, Some(16_440)), (2048, None)] {
-                for flags in 0..8u8 {
+                for flags in 0..16u8 {
                     let chain = Chain {
                         end,
                         next_header: 58 + flags,
@@ -356,6 +408,7 @@ mod tests {
                         final_destination: at,
                         opaque_route: flags & 2 != 0,
                         routing: flags & 4 != 0,
+                        fragment: flags & 8 != 0,
                     };
                     assert_eq!(Chain::unpack(chain.pack()), chain);
                 }

@@ -5,6 +5,10 @@ use crate::cursor::Cursor;
 
 /// A listener query, of any version.
 pub const QUERY: u8 = 130;
+/// A version 1 report.
+pub const REPORT_V1: u8 = 131;
+/// A version 1 done.
+pub const DONE: u8 = 132;
 /// A version 2 report.
 pub const REPORT_V2: u8 = 143;
 /// A version 1 query has this length, to the octet (RFC 9777 8.1).
@@ -37,6 +41,8 @@ pub enum Records {
     /// There are more than [`MAX_RECORDS`], or they lie beyond [`MAX_WALK`] or the readable part of
     /// the frame.
     BeyondBound = 2,
+    /// They lie within it, and one is about what is no group.
+    NoGroup = 3,
 }
 
 impl Records {
@@ -47,6 +53,7 @@ impl Records {
         match raw {
             0 => Self::Within,
             1 => Self::Overrun,
+            3 => Self::NoGroup,
             _ => Self::BeyondBound,
         }
     }
@@ -66,29 +73,38 @@ pub fn records(message: Cursor<'_>, length: u32, address: u32) -> Records {
     };
     let count = u32::from(u16::from_be_bytes([count_high, count_low]));
     let mut at = REPORT_RECORDS;
+    // What differs from the first bits of a group's address, ff00::/8 or 224.0.0.0/4. Without a branch, which would
+    // be another state for all records behind.
+    let (mask, group) = if address == ADDRESS { (0xff, 0xff) } else { (0xf0, 0xe0) };
+    let mut differs = 0;
+    let within = |differs| if differs == 0 { Records::Within } else { Records::NoGroup };
     // The bound is the constant, and the count is looked at inside: with a bound that it doesn't
     // know, the verifier walks on until the offset is spent (`8193 jumps is too complex`, on 6.1).
     for i in 0..MAX_RECORDS {
         if i >= count {
-            return Records::Within;
+            return within(differs);
         }
-        if at > MAX_WALK {
+        // Less by what is read at once.
+        if at > MAX_WALK - 8 {
             return Records::BeyondBound;
         }
         // A record's own header must lie within the message before it is read.
         if at + 4 + address > length {
             return Records::Overrun;
         }
-        let Some([_, aux, sources_high, sources_low]) = message.skip(at).take::<[u8; 4]>() else {
+        let Some([_, aux, sources_high, sources_low, first, ..]) =
+            message.skip(at).take::<[u8; 8]>()
+        else {
             return Records::BeyondBound;
         };
+        differs |= (first & mask) ^ group;
         let sources = u32::from(u16::from_be_bytes([sources_high, sources_low]));
         at += 4 + address + sources * address + u32::from(aux) * 4;
         if at > length {
             return Records::Overrun;
         }
     }
-    if count == MAX_RECORDS { Records::Within } else { Records::BeyondBound }
+    if count == MAX_RECORDS { within(differs) } else { Records::BeyondBound }
 }
 
 #[cfg(test)]
@@ -102,7 +118,8 @@ mod tests {
         for (sources, aux) in records {
             m.extend([4, *aux]);
             m.extend(sources.to_be_bytes());
-            m.extend(vec![0xe0; address * (1 + usize::from(*sources)) + 4 * usize::from(*aux)]);
+            let group = if address == 16 { 0xff } else { 0xe0 };
+            m.extend(vec![group; address * (1 + usize::from(*sources)) + 4 * usize::from(*aux)]);
         }
         m
     }
@@ -126,6 +143,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_record_about_no_group_is_told_wherever_it_stands() {
+        for (address, stranger) in [(4, 0xdf), (4, 0xf0), (16, 0xfe), (16, 0xe0)] {
+            for n in 0..3 {
+                let mut m = report(&[(0, 0), (0, 0), (0, 0)], address);
+                assert_eq!(walk(&m, address as u32), Records::Within);
+                m[8 + n * (4 + address) + 4] = stranger;
+                assert_eq!(walk(&m, address as u32), Records::NoGroup, "{stranger:x} at {n}");
+            }
+        }
+        // Sources, and what is behind the last record, are none of its business.
+        let mut m = report(&[(2, 1)], 4);
+        m[16..].fill(1);
+        assert_eq!(walk(&m, 4), Records::Within);
     }
 
     #[test]

@@ -5,12 +5,27 @@ use core::hint::black_box;
 
 /// The packet that a redirect is about (RFC 4861 4.6.3).
 pub const REDIRECTED_HEADER: u8 = 4;
-/// How many options are walked. Linux's redirects have at most two.
+/// Router solicitation (RFC 4861 4.1).
+pub const ROUTER_SOLICITATION: u8 = 133;
+/// Router advertisement (RFC 4861 4.2).
+pub const ROUTER_ADVERTISEMENT: u8 = 134;
+/// Neighbour solicitation (RFC 4861 4.3).
+pub const NEIGHBOUR_SOLICITATION: u8 = 135;
+/// Neighbour advertisement (RFC 4861 4.4).
+pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+/// Of the octet behind an advertisement's checksum: it answers a solicitation.
+pub const SOLICITED: u8 = 0x40;
+/// The link-layer address of the sender (RFC 4861 4.6.1).
+pub const SOURCE_LINK_ADDRESS: u8 = 1;
+/// How many options are walked in search of one. Linux's redirects have at most two.
 const MAX_OPTIONS: u32 = 4;
 /// The unit of their lengths, in octets, and so the least of them.
 pub const UNIT: u32 = 8;
 /// The furthest that an option of these begins lies below this power of two, less one.
 const MAX_WALKED: u32 = 0x1fff;
+/// How far into the options they are seen: what the verifier takes of a packet is below 2^16 octets, of which the
+/// headers before the message have their part.
+const MAX_SEEN_AT: u32 = 0x3fff;
 const _: () = assert!((MAX_OPTIONS - 1) * UNIT * 255 <= MAX_WALKED);
 
 /// Where the first option of this type begins among so many octets of them, and its length; `None` where
@@ -32,6 +47,68 @@ pub fn option(options: Cursor<'_>, length: u32, ty: u8) -> Option<(u32, u32)> {
         at = black_box(at + octets) & MAX_WALKED;
     }
     None
+}
+
+/// How many options are walked to see whether they are sound: what a packet of 1,500 octets can hold, and some more.
+pub const MAX_SEEN: u32 = 192;
+
+/// What a walk over all options found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Options {
+    /// Each has a length, and lies within the message.
+    Sound = 0,
+    /// Likewise, and one says the link-layer address of the sender.
+    SourceLink = 1,
+    /// One has no length, or runs past the end.
+    Overrun = 2,
+    /// There are more than [`MAX_SEEN`], or they lie beyond the readable part of the frame.
+    BeyondBound = 3,
+}
+
+impl Options {
+    /// The finding of this number; any unknown one is [`Options::BeyondBound`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn from_raw(raw: u32) -> Self {
+        match raw {
+            0 => Self::Sound,
+            1 => Self::SourceLink,
+            2 => Self::Overrun,
+            _ => Self::BeyondBound,
+        }
+    }
+}
+
+/// Walks so many octets of options (RFC 4861 6.1.1: "All included options have a length that is greater than zero").
+#[must_use]
+#[inline(always)]
+pub fn options(options: Cursor<'_>, length: u32) -> Options {
+    let (mut at, mut found) = (0, Options::Sound);
+    for _ in 0..MAX_SEEN {
+        if at >= length {
+            return found;
+        }
+        if at + UNIT > length {
+            return Options::Overrun;
+        }
+        if at > MAX_SEEN_AT {
+            return Options::BeyondBound;
+        }
+        let Some([kind, units, ..]) = options.skip(at).take::<[u8; UNIT as usize]>() else {
+            return Options::BeyondBound;
+        };
+        let octets = u32::from(units) * UNIT;
+        if octets == 0 || octets > length - at {
+            return Options::Overrun;
+        }
+        if kind == SOURCE_LINK_ADDRESS {
+            found = Options::SourceLink;
+        }
+        // Opaque: see `ipv4::source_routed`.
+        at = black_box(at + octets);
+    }
+    if at >= length { found } else { Options::BeyondBound }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod frames;
 mod kernel;
 mod life;
 mod limit;
+mod link;
 mod oracle;
 mod penalty;
 mod policy;

@@ -6,7 +6,7 @@ use crate::{
 };
 use icmpgate::datapath::Endpoint;
 use icmpgate_tests::{
-    Extension, Frame, Ipv4, Ipv6,
+    Extension, Frame, Ipv4, Ipv6, Message,
     gate::check,
     message::{echo, error_v4, error_v6},
 };
@@ -48,7 +48,10 @@ fn what_no_error_may_answer_is_dropped_as_the_rule_says() {
         let frame = Ipv6::between(PEER6, HERE6).icmp(error_v6(ty, 0, 1300)).into();
         denied("an error", frame, &format!("icmpv6 {ty}/0 good"));
     }
-    let redirect = Ipv6::between("fe80::9", HERE6).hop_limit(255).icmp(echo(137).length(40));
+    // To its own destination, which is how a neighbour is told of.
+    let about = [0x20, 1, 0xd, 0xb8, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9];
+    let redirect = Message::new(137, 0).word(0).octets(about).octets(about);
+    let redirect = Ipv6::between("fe80::9", HERE6).hop_limit(255).icmp(redirect);
     denied("a redirect", redirect.into(), "icmpv6 137/0 good");
     check(&mut gate(&rejecting()), cases);
 }

@@ -192,8 +192,9 @@ fn a_rule_for_what_is_sent_binds_errors_and_replies() {
     );
     let no_errors =
         sent("family = \"icmpv4\"\ntype = 3\ncode = 13\norigin = \"generated\"\naction = \"drop\"");
-    let query: Vec<u8> =
-        Ipv4::between(PEER, HERE).payload(2, [0x11, 100, 0xee, 0x9b, 0, 0, 0, 0]).into();
+    // From a neighbour, as queries are.
+    let query = Ipv4::between("198.51.100.9", HERE).ttl(1).router_alert();
+    let query: Vec<u8> = query.payload(2, [0x11, 100, 0xee, 0x9b, 0, 0, 0, 0]).into();
     gate.apply(&limited_policy(&[no_errors.clone(), rejects.clone()]));
     // IGMP is answered by ICMPv4.
     check(&mut gate, [("IGMP", query.clone(), "igmp 17/0 good -> drop denied by no")]);

@@ -7,7 +7,7 @@ use icmp_common::abi::{
 };
 use icmp_common::bucket::{UNITS_PER_NS, UNITS_PER_S};
 use icmp_common::penalty::{Penalty, flag};
-use icmp_common::verdict::{BY_RULE, Mode, Reason};
+use icmp_common::verdict::{Mode, Reason};
 use std::collections::BTreeMap;
 
 fn compile(text: &str) -> Compiled {
@@ -295,8 +295,16 @@ fn checks_of_the_file_go_over_those_of_the_profile() {
     assert_eq!(policy.checks.bits(CheckMode::Off), Reason::ERROR_SOURCE.bit());
     let compiled = policy.compile(&CompileContext::EMPTY).unwrap();
     assert_eq!(compiled.hook(Hook::Ingress).table.checks_off, Reason::ERROR_SOURCE.bit());
-    assert_eq!(compiled.hook(Hook::Ingress).table.checks_observe, Reason::BAD_CHECKSUM.bit());
+    // The profile's own stay.
+    let observed = Reason::BAD_CHECKSUM.bit() | Reason::ROUTER_ALERT.bit();
+    assert_eq!(compiled.hook(Hook::Ingress).table.checks_observe, observed);
 }
+
+/// The checks of what errors quote.
+const OF_ERRORS: u32 = Reason::UNANSWERABLE.bit()
+    | Reason::QUOTE_SOURCE.bit()
+    | Reason::QUOTE_MTU.bit()
+    | Reason::QUOTE_POINTER.bit();
 
 /// What a table line shows of these checks.
 fn shown_checks(checks: &[(&'static str, &'static str)]) -> BTreeMap<&'static str, &'static str> {
@@ -333,7 +341,7 @@ fn a_rule_has_the_checks_that_it_names_and_this_version_makes() {
         // Profiles ask for those of later versions as well.
         (
             "icmpv4/unreachable",
-            BY_RULE,
+            OF_ERRORS,
             &every,
             "by source, checks quote-mtu, quote-pointer, quote-source, unanswerable",
             Some("checks flow"),
@@ -509,19 +517,21 @@ fn a_rule_says_what_is_done_about_what_a_check_finds() {
     let rule =
         |name: &str| hook.table.rules[hook.rule_names.iter().position(|n| n == name).unwrap()];
     let (source, mtu) = (Reason::QUOTE_SOURCE.bit(), Reason::QUOTE_MTU.bit());
+    // What the profile says of others.
+    let alert = Reason::ROUTER_ALERT.bit();
     let (pointer, unanswerable) = (Reason::QUOTE_POINTER.bit(), Reason::UNANSWERABLE.bit());
     // What it sets to `off` it doesn't ask for in transit; what it doesn't name is as [checks] says.
     let a = rule("a");
     assert_eq!(
         (a.checks, a.checks_off, a.checks_observe),
-        (source | unanswerable, pointer, source | mtu)
+        (source | unanswerable, pointer, source | mtu | alert)
     );
     let b = rule("b");
-    assert_eq!((b.checks, b.checks_off, b.checks_observe), (0, source, mtu));
+    assert_eq!((b.checks, b.checks_off, b.checks_observe), (0, source, mtu | alert));
     // What no rule decides, too.
     assert_eq!(
         hook.table.rules.last().map(|r| (r.checks_off, r.checks_observe)),
-        Some((source, mtu))
+        Some((source, mtu | alert))
     );
     let table = policy.table();
     let line = table.iter().find(|l| l.rule == "a").unwrap();

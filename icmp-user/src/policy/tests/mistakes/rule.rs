@@ -49,7 +49,9 @@ fn a_rule_asks_for_checks_that_rules_can_ask_for() {
     checks("[\"unanswerable\"]", &[]);
     checks("[]", &[]);
     checks("{ quote-mtu = \"off\", unanswerable = \"observe\" }", &[]);
-    let expected = "expected `unanswerable`, `quote-source`, `quote-mtu` or `quote-pointer`";
+    let expected = "expected `unanswerable`, `quote-source`, `quote-mtu`, `quote-pointer`, `hop-limit`, \
+                    `router-alert`, `discovery-message`, `discovery-address`, `fragmented-discovery`, \
+                    `router-advertisement`, `group-address` or `group-source`";
     let list = "expected a list of checks, or a table of them";
     checks(
         "[\"unanswerable\", \"flow\", 3, \"bad-checksum\", \"unanswerabel\"]",
