@@ -170,13 +170,14 @@ fn members<F: Frame + ?Sized>(frame: &F, packet: &Packet, start: u32) -> u32 {
     let (is_there, [_, second, _, _, group @ ..]) =
         (message.is_some(), message.unwrap_or_default());
     let (group, to) = (u32::from_be_bytes(group), packet.destination.v4());
-    // To an address of this machine's own is allowed for debugging (RFC 9776 4.1.12, 4.2.14); whether it is one
-    // is asked where it matters.
-    let to_one = !ipv4::is_multicast(to);
+    // To an address of this machine's own is allowed for debugging (RFC 9776 4.1.12, 4.2.14); whether it is one,
+    // or a broadcast, the kernel program asks.
+    let to_one = !ipv4::is_multicast(to) && !ipv4::is_limited_broadcast(to);
     let (is_group, goes_there, has_alert) = match packet.ty {
         igmp::QUERY => {
             let is_general = group == 0;
-            let to_group = if is_general { to == igmp::ALL_SYSTEMS } else { to == group };
+            // All systems have that address, and must take a query to any of theirs.
+            let to_group = to == igmp::ALL_SYSTEMS || to == group && !is_general;
             // Version 1 knows no router alert.
             let version_1 = packet.length == igmp::QUERY_V2_LENGTH && second == 0;
             (is_general || ipv4::is_multicast(group), to_group || to_one, version_1)

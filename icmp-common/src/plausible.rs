@@ -4,8 +4,13 @@
 //! nothing.
 
 use crate::abi::family;
+use crate::parse::{Frame, Packet};
 use crate::verdict::Reason;
-use crate::wire::{icmpv4, icmpv6, ipv4, ipv6, ipv6::Address, quote::Quote};
+use crate::wire::{
+    icmpv4, icmpv6, ipv4,
+    ipv6::{self, Address},
+    quote::{self, Quote},
+};
 
 /// The least MTU that an IPv4 link may have (RFC 791 3.2).
 pub const LEAST_MTU_V4: u32 = 68;
@@ -33,7 +38,7 @@ pub struct Claim {
 #[inline(always)]
 pub fn faults(claim: &Claim, quote: &Quote) -> u32 {
     let mut faults = 0;
-    // It goes to whoever sent the packet that it is about (RFC 792, RFC 4443 2.2).
+    // It goes to whoever sent the packet that it is about (RFC 792, RFC 4443 3).
     if quote.source != claim.destination {
         faults |= Reason::QUOTE_SOURCE.bit();
     }
@@ -87,13 +92,27 @@ fn is_pointer_v6(claim: &Claim, quote: &Quote) -> bool {
     claim.ty != icmpv6::PARAMETER_PROBLEM || claim.word < octets_v6(quote)
 }
 
-/// The octets of a quoted IPv6 packet. A payload length of 0 is a jumbogram's (RFC 2675 3): it may have any.
+/// The octets of a quoted IPv6 packet. A jumbogram (RFC 2675 3) says 0, and may have any.
 #[inline(always)]
 fn octets_v6(quote: &Quote) -> u32 {
-    match quote.stated_length {
-        0 => u32::MAX,
-        payload => ipv6::HEADER + payload as u32,
+    if quote.stated_length == 0 && quote.hop_by_hop {
+        return u32::MAX;
     }
+    ipv6::HEADER + u32::from(quote.stated_length)
+}
+
+/// Whether what stands in the place of a quoted header is there, and none of the error's family: then it says
+/// nothing of whom it goes to. Stacks look for the flow all the same, and by other fields.
+#[must_use]
+#[inline(always)]
+pub fn is_of_no_family<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> bool {
+    let is_v6 = packet.family == family::ICMPV6;
+    let header = if is_v6 { ipv6::HEADER } else { ipv4::MIN_HEADER };
+    let Some([_, _, _, _, _, _, _, _, first, ..]) = packet.message(frame).take::<[u8; 28]>() else {
+        return false;
+    };
+    let is_header = if is_v6 { first >> 4 == 6 } else { first >> 4 == 4 && first & 0xf >= 5 };
+    packet.length >= quote::OFFSET + header && !is_header
 }
 
 #[cfg(test)]
@@ -107,6 +126,7 @@ mod tests {
             source: HOST,
             destination: Address::mapped(0xc000_0202),
             stated_length,
+            hop_by_hop: stated_length == 0,
             header_length,
             protocol: 17,
             later_fragment: false,
@@ -179,8 +199,10 @@ mod tests {
             assert_eq!(bad(mtu, 1460), is_bad, "{mtu}");
         }
         assert!(bad(1280, 1240) && !bad(1280, 1241));
-        // A jumbogram doesn't say its length there.
+        // A jumbogram doesn't say its length there; anything else without payload has none.
         assert!(!bad(70_000, 0) && bad(1279, 0));
+        let empty = Quote { hop_by_hop: false, ..quote(0, 40) };
+        assert_eq!(v6([2, 0], 1280, &empty), Reason::QUOTE_MTU.bit());
     }
 
     #[test]

@@ -128,7 +128,7 @@ reasons! {
     ERROR_DESTINATION = 13, "error-destination", Drop, "V1", "An error sent to a multicast or broadcast address.";
     UNANSWERABLE = 14, "unanswerable", Drop, "V2", "An error whose quote shows a packet that no error may answer (RFC 1122 3.2.2, RFC 4443 2.4(e)).";
     REDIRECT_UNFOUNDED = 15, "redirect-unfounded", Drop, "G5", "A redirect of this machine's own that its routes do not bear out (RFC 1812 5.2.7.2, RFC 4861 8.2).";
-    QUOTE_SOURCE = 16, "quote-source", Drop, "V3", "An error about a packet that somebody else sent: its quote has another source than the error's destination.";
+    QUOTE_SOURCE = 16, "quote-source", Drop, "V3", "An error about a packet that somebody else sent, or none: its quote has another source than the error's destination, or no header of its family.";
     QUOTE_MTU = 17, "quote-mtu", Drop, "V3", "An error about a packet that is too big, with an MTU that no link has, or that the packet would have fitted (RFC 1191 4, RFC 8201 4).";
     QUOTE_POINTER = 18, "quote-pointer", Drop, "V3", "A parameter problem that points beyond what it is about (RFC 792, RFC 4443 3.4).";
     HOP_LIMIT = 19, "hop-limit", Drop, "V6 V7 V8", "A message for one link alone whose hop limit is not the one that it is sent with, 255 (RFC 4861) or 1 (RFC 9776, RFC 9777, RFC 4286): it may be from elsewhere.";

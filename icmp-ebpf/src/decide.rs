@@ -99,22 +99,19 @@ fn outcome<F: Buffer>(
     // A mask and not a comparison: on 6.1 the verifier forgets the comparison when the number is
     // copied. The loader writes no number beyond the rules.
     let rule = &policy.rules[usize::from(number) & (abi::RULES - 1)];
-    // What holds in any case and this rule can relax by name, and what it asks for in transit: that is its own
-    // doing, which where it only observes it observes as well.
+    let observing = observing || rule.flags & rule_flag::OBSERVE != 0;
+    // What holds in any case and this rule can relax by name, and what it asks for in transit.
     let held = found.held & JUDGED;
     if held != 0 || found.in_transit != 0 {
-        let asked = found.in_transit & rule.checks;
-        let by_rule = (held | asked) & !rule.checks_off;
-        let doing = if rule.flags & rule_flag::OBSERVE != 0 { held } else { held | asked };
+        let by_rule = (held | found.in_transit & rule.checks) & !rule.checks_off;
         decision.faults |= by_rule;
         faults |= by_rule;
-        let enforced = by_rule & doing & enforceable(F::HOOK) & !rule.checks_observe;
+        let enforced = by_rule & enforceable(F::HOOK) & !rule.checks_observe;
         if !observing && enforced != 0 {
             return Outcome::new(Reason::first(enforced), Mode::Enforce);
         }
     }
 
-    let observing = observing || rule.flags & rule_flag::OBSERVE != 0;
     let reason = apply(frame, packet, found, octets, policy, rule, observing);
     let outcome = Outcome::new(reason, if observing { Mode::Observe } else { Mode::Enforce });
     // A fault that is only observed doesn't exempt the packet from its rule, but where the rule

@@ -61,16 +61,18 @@ pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, packet: *const Packet) -> u64
     let is_transit = |packet: &Packet| {
         local::destination(packet.family, packet.destination) != destination::LOCAL
     };
+    let none =
+        || if plausible::is_of_no_family(&frame, packet) { Reason::QUOTE_SOURCE.bit() } else { 0 };
     if packet.family == family::ICMPV6 {
         // In this order: the other way round, what the quote doesn't have is spilled (`R4 !read_ok`).
-        let found = read(&frame, packet, family::ICMPV6).map_or(0, |quote| {
+        let found = read(&frame, packet, family::ICMPV6).map_or_else(none, |quote| {
             implausible(&frame, packet, family::ICMPV6, &quote)
                 | is_unanswerable(&quote, packet, family::ICMPV6, false)
         });
         placed(found, || is_transit(packet))
     } else {
         let to_broadcast = local::is_broadcast(packet.destination);
-        let found = read(&frame, packet, family::ICMPV4).map_or(0, |quote| {
+        let found = read(&frame, packet, family::ICMPV4).map_or_else(none, |quote| {
             implausible(&frame, packet, family::ICMPV4, &quote)
                 | is_unanswerable(&quote, packet, family::ICMPV4, to_broadcast)
         });

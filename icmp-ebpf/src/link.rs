@@ -10,11 +10,12 @@ use crate::{
 };
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use icmp_common::{
-    abi::{destination, family},
+    abi::{destination, endpoint_flag, family},
     link::{self, Kind},
-    parse::Packet,
+    parse::{Packet, find},
     redirect::on_one_network,
     verdict::Reason,
+    wire::{ethernet, igmp},
 };
 
 /// The faults of such a message: in the lower half those that hold, in the upper half those that hold in transit
@@ -54,8 +55,13 @@ pub extern "C" fn icmpgate_membership(ctx: *mut xdp_md, packet: *const Packet) -
     let frame = XdpFrame::new(&ctx);
     // What was found of its records depends on where it goes as well.
     let mut found = link::membership(&frame, packet) | packet.faults & Reason::GROUP_ADDRESS.bit();
-    if packet.family == family::IGMP && is_from_elsewhere(packet) {
-        found |= Reason::GROUP_SOURCE.bit();
+    if packet.family == family::IGMP {
+        if local::is_broadcast(packet.destination) {
+            found |= Reason::GROUP_ADDRESS.bit();
+        }
+        if is_from_elsewhere(&frame, packet) {
+            found |= Reason::GROUP_SOURCE.bit();
+        }
     }
     placed(found, || is_transit(packet))
 }
@@ -65,14 +71,21 @@ fn is_transit(packet: &Packet) -> bool {
     local::destination(packet.family, packet.destination) != destination::LOCAL
 }
 
-/// Whether the source of an IPv4 packet is on none of the networks that its interface is on. 0.0.0.0 is how who
-/// has no address yet reports (RFC 9776 4.2.13), and how a switch without one asks (RFC 4541 2.1.1). Of an interface
-/// without addresses nothing is known, nor of one with more than are kept.
+/// Whether a member's source is on none of the networks that its interface is on (RFC 9776 4.2.13). 0.0.0.0 is
+/// how who has no address yet reports. Queriers are asked nothing: a switch has no address of the link, or any
+/// (RFC 4541 2.1.1). Where the networks aren't known, nothing is: behind a tag, of an interface without addresses or
+/// with more than are kept, and where an address stands alone or with one other, as by a provider's gateway.
 #[inline(always)]
-fn is_from_elsewhere(packet: &Packet) -> bool {
+fn is_from_elsewhere(frame: &XdpFrame<'_>, packet: &Packet) -> bool {
+    let reports =
+        matches!(packet.ty, igmp::REPORT_V1 | igmp::REPORT_V2 | igmp::LEAVE | igmp::REPORT_V3);
     let source = packet.source.v4().to_be();
     let Some(endpoint) = ENDPOINTS.get(INTERFACE_ID.load()) else { return false };
+    let is_untagged = find(frame).is_ok_and(|candidate| candidate.start == ethernet::HEADER)
+        && endpoint.flags & endpoint_flag::VLAN_UNKNOWN == 0;
     let [first, .., last] = &endpoint.v4;
-    let are_known = first.address != 0 && last.address == 0;
-    source != 0 && are_known && !on_one_network(endpoint, source, source)
+    let alone =
+        endpoint.v4.iter().any(|v4| v4.address != 0 && u32::from_be(v4.mask) >= 0xffff_fffe);
+    let are_known = is_untagged && first.address != 0 && last.address == 0 && !alone;
+    reports && source != 0 && are_known && !on_one_network(endpoint, source, source)
 }

@@ -12,12 +12,13 @@ use icmpgate_tests::{
 const HERE4: &str = "198.51.100.1";
 const HERE6: &str = "2001:db8:2::1";
 const NEIGHBOUR: &str = "fe80::9";
+const BROADCAST: &str = "198.51.100.127";
 
 /// Every check enforced: the profile only observes one of them.
 fn open() -> Lease {
     let mut gate = Gate::open();
     gate.apply(&format!("{OPEN}[checks]\nrouter-alert = \"enforce\"\n"));
-    gate.local(&[(HERE4, local::UNICAST), (HERE6, local::UNICAST)]);
+    gate.local(&[(HERE4, local::UNICAST), (HERE6, local::UNICAST), (BROADCAST, local::BROADCAST)]);
     gate
 }
 
@@ -365,7 +366,22 @@ fn igmp_goes_where_its_type_does() {
         (query, "of a group", GROUP, igmp(0x11, 10, GROUP), None),
         (query, "of a group and sources", GROUP, igmp_query_v3(GROUP, 2, 2), None),
         (query, "of a group, to another", "239.1.2.4", igmp(0x11, 10, GROUP), address),
-        (query, "of a group, to all systems", "224.0.0.1", igmp(0x11, 10, GROUP), address),
+        (query, "of a group, to all systems", "224.0.0.1", igmp(0x11, 10, GROUP), None),
+        (
+            query,
+            "general, to all the network",
+            "255.255.255.255",
+            igmp(0x11, 100, "0.0.0.0"),
+            address,
+        ),
+        (
+            query,
+            "general, to a broadcast by the routes",
+            BROADCAST,
+            igmp(0x11, 100, "0.0.0.0"),
+            address,
+        ),
+        (v2, "report to a broadcast", BROADCAST, igmp(0x16, 0, GROUP), address),
         (query, "of no group", "224.0.0.1", igmp(0x11, 10, "198.51.100.9"), address),
         (v1, "report", GROUP, igmp(0x12, 0, GROUP), None),
         (v1, "report to another group", "224.0.0.1", igmp(0x12, 0, GROUP), address),
@@ -473,16 +489,19 @@ fn igmp_is_from_the_link() {
     };
     let elsewhere = Some(Reason::GROUP_SOURCE);
     let (report, left) = ("igmp 22/0", "igmp 23/0");
+    let query = |from: &str| {
+        let packet = Ipv4::between(from, "224.0.0.1").ttl(1).router_alert();
+        packet.igmp(igmp(0x11, 100, "0.0.0.0"))
+    };
+    let on = |addresses: &[&str]| Endpoint {
+        addresses: addresses.iter().map(|a| a.parse().expect("a network")).collect(),
+        ..Endpoint::default()
+    };
     let mut gate = open();
     // Of an interface without addresses nothing is known.
     check(&mut gate, [case(report, "unknown", from("203.0.113.9"), None)]);
-    let endpoint = Endpoint {
-        addresses: ["198.51.100.1/25", "192.0.2.1/24"]
-            .map(|a| a.parse().expect("a network"))
-            .into(),
-        ..Endpoint::default()
-    };
-    gate.endpoint(&endpoint);
+    gate.endpoint(&on(&["198.51.100.1/25", "192.0.2.1/24"]));
+    let tagged = |vlan: Ipv4| vlan.frame().tags(1);
     let cases = vec![
         case(report, "a neighbour", from("198.51.100.9"), None),
         case(report, "a neighbour of the other network", from("192.0.2.200"), None),
@@ -490,8 +509,14 @@ fn igmp_is_from_the_link() {
         case(report, "of another network", from("198.51.100.129"), elsewhere),
         case(left, "of another network", leave("203.0.113.9"), elsewhere),
         case(left, "a neighbour", leave("198.51.100.9"), None),
+        // The networks of a VLAN are another interface's, and a switch asks from wherever it has an address.
+        case(report, "of another network, tagged", tagged(from("198.51.100.129")), None),
+        case("igmp 17/0", "of a switch of another network", query("203.0.113.9"), None),
     ];
     check(&mut gate, cases);
+    // An address that stands alone says nothing of who else is there.
+    gate.endpoint(&on(&["198.51.100.1/32"]));
+    check(&mut gate, [case(report, "beside a lone address", from("198.51.100.9"), None)]);
 }
 
 /// RFC 2710, RFC 9777 5: hop limit 1, router alert among the hop-by-hop options, from a link-local address, or a
@@ -577,7 +602,7 @@ fn cut_anywhere() {
             frame.extend(vec![0xff; behind]);
             let seen = gate.run(&frame);
             // 24 octets have the target, and options follow.
-            let is_bad = n > 24 || n == 24;
+            let is_bad = n >= 24;
             assert_eq!(seen.reason() == Reason::ACCEPTED, !is_bad, "{n} and {behind}: {seen}");
         }
     }

@@ -56,7 +56,10 @@ fn on_host(frame: &[u8]) -> (Trace, Option<Reason>) {
 /// Where no address is a broadcast.
 fn faults_of_quote(frame: &[u8], packet: &Packet) -> u32 {
     let Packet { family, ty, code, destination, offset, length, .. } = *packet;
-    let Some(quote) = quote::read(frame, family, offset, length) else { return 0 };
+    let Some(quote) = quote::read(frame, family, offset, length) else {
+        let is_none = plausible::is_of_no_family(frame, packet);
+        return if is_none { Reason::QUOTE_SOURCE.bit() } else { 0 };
+    };
     let word = frame[offset as usize + 4..][..4].try_into().expect("four octets");
     let word = u32::from_be_bytes(word);
     let faults = plausible::faults(&Claim { family, ty, code, destination, word }, &quote);

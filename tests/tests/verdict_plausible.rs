@@ -255,6 +255,42 @@ fn a_quote_cut_anywhere_is_judged_by_what_is_left() {
     check(&mut gate, cases);
 }
 
+/// What isn't a header of the error's family is no quote of a packet that was sent; stacks look for the flow all the
+/// same.
+#[test]
+fn a_quote_without_a_header_of_its_family_is_nobodys() {
+    let mut gate = open();
+    let (four, six) = (sent4().packet(), sent6().packet());
+    let altered = |mut quoted: Vec<u8>, first: u8| {
+        quoted[0] = first;
+        quoted
+    };
+    let of4 = |quoted: &[u8]| -> Vec<u8> {
+        let message = Message::new(3, 4).word(1400).octets(quoted);
+        Ipv4::between("192.0.2.1", HERE4).icmp(message).into()
+    };
+    let of6 = |quoted: &[u8]| -> Vec<u8> {
+        let message = Message::new(2, 0).word(1400).octets(quoted);
+        Ipv6::between("2001:db8::1", HERE6).icmp(message).into()
+    };
+    let (passes, drops) =
+        ("icmpv4 3/4 good -> pass accepted by v4", "icmpv4 3/4 good -> drop quote-source by v4");
+    let (passes6, drops6) =
+        ("icmpv6 2/0 good -> pass accepted by v6", "icmpv6 2/0 good -> drop quote-source by v6");
+    let cases = [
+        ("as it was", of4(&four), passes),
+        ("version 0", of4(&altered(four.clone(), 0x05)), drops),
+        ("version 6", of4(&altered(four.clone(), 0x65)), drops),
+        ("a header of 16 octets", of4(&altered(four.clone(), 0x44)), drops),
+        ("zeros", of4(&[0; 28]), drops),
+        ("as it was", of6(&six), passes6),
+        ("version 4", of6(&altered(six.clone(), 0x45)), drops6),
+        ("version 0", of6(&altered(six, 0)), drops6),
+        ("zeros", of6(&[0; 48]), drops6),
+    ];
+    check(&mut gate, cases);
+}
+
 /// The profiles enforce it on what is for the machine; in transit only those that are a host's ask.
 #[test]
 fn each_profile_does_what_it_says() {

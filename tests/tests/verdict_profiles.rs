@@ -97,6 +97,7 @@ fn frame(n: usize, f: u8, ty: u8, code: u8, part: u8, in_transit: bool) -> Vec<u
         _ => 52,
     };
     let zeros = Message::new(ty, code).zeros(length);
+    let (to4, to6) = if in_transit { ("203.0.113.9", "2001:db8:9::9") } else { (HERE, HERE6) };
     let message = match (f, ty) {
         // One entry of two words.
         (family::ICMPV4, 9) => Message::new(ty, code).word(0x0102_0000).zeros(52),
@@ -107,17 +108,26 @@ fn frame(n: usize, f: u8, ty: u8, code: u8, part: u8, in_transit: bool) -> Vec<u
             Message::new(ty, code).word(0).octets([0xff, 0x0e]).zeros(24)
         }
         (family::ICMPV6, 130) => zeros.zeros(24),
+        // About a packet that whoever it goes to has sent, and that was too big where that is said.
+        (family::ICMPV4, 3..=5 | 11 | 12) => {
+            let quoted = Ipv4::between(to4, "203.0.113.77").payload(17, [0; 8]);
+            Message::new(ty, code).word(0).octets(quoted.packet()).zeros(52)
+        }
+        (family::ICMPV6, 0..=127) => {
+            let quoted = Ipv6::between(to6, "2001:db8:9::77").payload(17, [0; 8]);
+            let quoted = quoted.payload_length(1460).packet();
+            Message::new(ty, code).word(1280).octets(quoted)
+        }
         (family::ICMPV6, _) => zeros,
         _ => Message::new(ty, code).zeros(52),
     };
     let more = part == fragment::FIRST;
     if f == family::ICMPV6 {
-        let to = if in_transit { "2001:db8:9::9" } else { HERE6 };
         let is_of_link = matches!(ty, 130..=137 | 141..=143 | 151..=153);
         let network = if is_of_link { "fe80:0" } else { "2001:db8" };
         let from = format!("{network}:{:x}:{:x}::1", 0x100 + (n >> 16), n & 0xffff);
         let hop_limit = if matches!(ty, 133..=137 | 141 | 142) { 255 } else { 1 };
-        let packet = Ipv6::between(&from, to).hop_limit(hop_limit);
+        let packet = Ipv6::between(&from, to6).hop_limit(hop_limit);
         let packet = if matches!(ty, 130..=132 | 143 | 151..=153) {
             packet.extension(Extension::router_alert())
         } else {
@@ -126,10 +136,7 @@ fn frame(n: usize, f: u8, ty: u8, code: u8, part: u8, in_transit: bool) -> Vec<u
         let packet = if more { packet.extension(Extension::fragment(0, true)) } else { packet };
         return packet.icmp(message).into();
     }
-    let packet = Ipv4::between(
-        &format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255),
-        if in_transit { "203.0.113.9" } else { HERE },
-    );
+    let packet = Ipv4::between(&format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255), to4);
     let packet = packet.ttl(1).router_alert().fragment(0, more);
     (if f == family::IGMP { packet.igmp(message) } else { packet.icmp(message) }).into()
 }

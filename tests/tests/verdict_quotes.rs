@@ -379,9 +379,9 @@ fn the_rule_that_decides_is_the_one_that_asks() {
             "icmpv4 12/0 good -> pass (observed) denied by asks-and-observes",
         ),
         (
-            "to this machine, no rule's doing",
+            "to this machine as well",
             bad(12, HERE4),
-            "icmpv4 12/0 good -> drop unanswerable by asks-and-observes",
+            "icmpv4 12/0 good -> pass (observed) unanswerable by asks-and-observes",
         ),
         ("not asked", bad(4, AWAY4), "icmpv4 4/0 good -> pass accepted by does-not-ask"),
         ("not asked", bad(5, AWAY4), "icmpv4 5/0 good -> pass accepted by does-not-ask"),

@@ -78,50 +78,41 @@ pub const MAX_OPTIONS: u32 = 40;
 #[must_use]
 #[inline(always)]
 pub fn source_routed(options: Cursor<'_>, length: u32) -> bool {
+    let is_route = |kind| matches!(kind, OPTION_LOOSE_ROUTE | OPTION_STRICT_ROUTE);
+    has_option(options, length, is_route).unwrap_or(true)
+}
+
+/// Whether so many octets of options have a router alert, as far as they can be read: likewise.
+#[must_use]
+#[inline(always)]
+pub fn alerts_routers(options: Cursor<'_>, length: u32) -> bool {
+    has_option(options, length, |kind| kind == OPTION_ROUTER_ALERT).unwrap_or(false)
+}
+
+/// Whether there is such an option; `None` where they can't be read to their end.
+#[inline(always)]
+fn has_option(options: Cursor<'_>, length: u32, is: impl Fn(u8) -> bool) -> Option<bool> {
     let mut at = 0;
     for _ in 0..MAX_OPTIONS {
         if at >= length {
-            return false;
+            return Some(false);
         }
-        let Some([kind, octets]) = options.skip(at).take::<[u8; 2]>() else { return true };
+        let [kind, octets] = options.skip(at).take::<[u8; 2]>()?;
         let octets = match kind {
-            OPTION_END => return false,
+            OPTION_END => return Some(false),
             OPTION_NONE => 1,
-            OPTION_LOOSE_ROUTE | OPTION_STRICT_ROUTE => return true,
-            _ if octets < 2 => return true,
+            kind if is(kind) => return Some(true),
+            _ if octets < 2 => return None,
             _ => u32::from(octets),
         };
         if octets > length - at {
-            return true;
+            return None;
         }
         // The mask changes nothing. To the verifier every place is then the same one, and the ways that
         // lead to it aren't walked again each (three times as many instructions in all).
         at = black_box(at + octets) & 0x3f;
     }
-    false
-}
-
-/// Whether so many octets of options have a router alert, or can't be read to their end: see [`source_routed`].
-#[must_use]
-#[inline(always)]
-pub fn alerts_routers(options: Cursor<'_>, length: u32) -> bool {
-    let mut at = 0;
-    for _ in 0..MAX_OPTIONS {
-        if at >= length {
-            return false;
-        }
-        let Some([kind, octets]) = options.skip(at).take::<[u8; 2]>() else { return true };
-        let octets = match kind {
-            OPTION_END => return false,
-            OPTION_ROUTER_ALERT => return true,
-            OPTION_NONE => 1,
-            _ if octets < 2 => return true,
-            _ => u32::from(octets),
-        };
-        // As above.
-        at = black_box(at + octets) & 0x1ff;
-    }
-    false
+    Some(false)
 }
 
 /// 224.0.0.0/4 (RFC 1112).

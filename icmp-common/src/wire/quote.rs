@@ -22,6 +22,8 @@ pub struct Quote {
     pub destination: Address,
     /// The total length (IPv4) or payload length (IPv6) that the quoted header states, in octets.
     pub stated_length: u16,
+    /// Whether hop-by-hop options follow an IPv6 header: with a stated length of 0 it may be a jumbogram's (RFC 2675 3).
+    pub hop_by_hop: bool,
     /// The octets of the quoted header, options or walked extension headers included.
     pub header_length: u32,
     /// The protocol behind it.
@@ -88,6 +90,7 @@ impl<F: Frame + ?Sized> Quoted<'_, F> {
             source: header.source,
             destination: header.destination,
             stated_length: header.total_length as u16,
+            hop_by_hop: false,
             header_length: header.header_length,
             protocol: header.protocol,
             later_fragment,
@@ -114,6 +117,7 @@ impl<F: Frame + ?Sized> Quoted<'_, F> {
             source: header.source,
             destination: header.destination,
             stated_length: header.payload_length as u16,
+            hop_by_hop: header.next_header == ipv6::HOP_BY_HOP,
             header_length,
             protocol: chain.next_header,
             later_fragment: walked && chain.end == End::LaterFragment,

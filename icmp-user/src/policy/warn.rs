@@ -4,7 +4,8 @@ use super::decide::{self, Decider, Dimensions};
 use super::{CheckMode, CheckedPolicy, Effect, Hook, Layer, Rule, Values, compile::CompileError};
 use icmp_common::abi::{RULE_NONE, family, fragment};
 use icmp_common::classify::{code_ignored, is_error, type_name};
-use icmp_common::verdict::Mode;
+use icmp_common::link::{self, Kind};
+use icmp_common::verdict::{Mode, Reason, enforceable};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -77,20 +78,23 @@ fn ignored_code(rule: &Rule) -> Option<Warning> {
     Some(warning(rule, format!("{what}: receivers ignore the code{of}, so each is taken as 0")))
 }
 
-/// Checks that a rule asks for and that come to nothing.
+/// Checks that a rule names and that come to nothing.
 fn idle_checks(policy: &CheckedPolicy, rule: &Rule) -> Vec<Warning> {
     let pattern = &rule.pattern;
-    let about_errors = !pattern.is_later_fragment()
-        && family::ALL.into_iter().any(|f| {
-            (0..=u8::MAX).any(|ty| {
-                pattern.family.is_none_or(|family| family == f)
-                    && pattern.types.as_ref().is_none_or(|types| types.contains(ty))
-                    && is_error(f, ty)
+    let finds = |fault: Reason| {
+        let can = enforceable(pattern.hook().index()) & fault.bit() != 0;
+        can && !pattern.is_later_fragment()
+            && family::ALL.into_iter().any(|f| {
+                (0..=u8::MAX).any(|ty| {
+                    pattern.family.is_none_or(|family| family == f)
+                        && pattern.types.as_ref().is_none_or(|types| types.contains(ty))
+                        && can_have(fault, f, ty)
+                })
             })
-        });
+    };
     let why = |fault, mode: Option<CheckMode>| match policy.checks.get(fault) {
         CheckMode::Off if mode.is_none() => Some("which [checks] sets to `off`"),
-        _ if !about_errors => Some("which is about errors, and matches none"),
+        _ if !finds(fault) => Some("which is about none of what it matches"),
         _ => None,
     };
     rule.checks_in_force()
@@ -100,6 +104,22 @@ fn idle_checks(policy: &CheckedPolicy, rule: &Rule) -> Vec<Warning> {
             Some(warning(rule, format!("rule `{name}` names the check `{check}`, {why}")))
         })
         .collect()
+}
+
+/// Whether a message of this type can have a fault that a rule can name.
+fn can_have(fault: Reason, family: u8, ty: u8) -> bool {
+    let kind = link::kind(family, ty);
+    match fault {
+        Reason::HOP_LIMIT => matches!(kind, Some(Kind::Neighbours | Kind::Membership)),
+        Reason::ROUTER_ALERT | Reason::GROUP_ADDRESS | Reason::GROUP_SOURCE => {
+            kind == Some(Kind::Membership)
+        }
+        Reason::DISCOVERY_MESSAGE | Reason::DISCOVERY_ADDRESS | Reason::FRAGMENTED_DISCOVERY => {
+            kind == Some(Kind::Neighbours)
+        }
+        Reason::ROUTER_ADVERTISEMENT => kind == Some(Kind::Routers),
+        _ => is_error(family, ty),
+    }
 }
 
 /// A message that others break without.

@@ -51,7 +51,7 @@ fn a_check_that_comes_to_nothing_says_why() {
         ["4: rule `a` names the check `unanswerable`, which [checks] sets to `off`"]
     );
     let idle =
-        ["2: rule `a` names the check `unanswerable`, which is about errors, and matches none"];
+        ["2: rule `a` names the check `unanswerable`, which is about none of what it matches"];
     for what in [
         "family = \"icmpv4\"\ntype = 8",
         "family = \"icmpv6\"\ntype = \"128-255\"",
