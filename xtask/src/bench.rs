@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// In place of them, their instructions, counted inside Debian's 6.12 kernel under qemu; needs no root
     #[arg(long, group = "part")]
     instructions: bool,
+    /// With --live: another filter, which this command loads at the interface gate0 in a namespace, and may stay
+    #[arg(long, value_name = "COMMAND", requires = "live")]
+    beside: Option<String>,
     /// All of it, written into this folder: JSON, Markdown and plots
     #[arg(long, value_name = "FOLDER", group = "part")]
     results: Option<PathBuf>,
@@ -66,6 +69,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
         if is_set {
             words.push(flag.into());
         }
+    }
+    if let Some(command) = args.beside {
+        words.extend(["--beside".into(), command.into()]);
     }
     let live = args.live || args.results.is_some();
     // The program and its stages need the BPF filesystem; the cases need neither.

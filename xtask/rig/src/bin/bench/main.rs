@@ -68,6 +68,9 @@ struct Args {
     /// Count instructions, in a machine whose clock does, and say them in a line
     #[arg(long, conflicts_with = "part")]
     count: bool,
+    /// With --live: another filter, which this command loads at the interface gate0
+    #[arg(long, value_name = "COMMAND", requires = "live")]
+    beside: Option<String>,
     /// All of it, written into this folder as JSON, Markdown and plots
     #[arg(long, value_name = "FOLDER", group = "part", requires_all = ["program", "instructions"])]
     results: Option<PathBuf>,
@@ -137,7 +140,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
-    let Args { rounds, results, program, instructions, .. } = args;
+    let Args { rounds, results, program, instructions, beside, .. } = args;
     if let (Some(file), None) = (&instructions, &results) {
         instructions::section(file)?.print();
         return Ok(());
@@ -157,7 +160,8 @@ fn run(args: Args) -> Result<()> {
     }
     println!("{}\n", machine::name());
     if args.live {
-        live::run(&program, floods)?.print();
+        let with = live::With { program: &program, other: beside.as_deref() };
+        live::run(with, floods)?.print();
         return Ok(());
     }
     if args.user_space {

@@ -12,7 +12,7 @@ pub(crate) fn write(folder: &Path, program: &Path, counts: &Path, rounds: u32) -
     fs::create_dir_all(folder).with_context(|| can("make"))?;
     let (figures, text) = measured(&cases::all(), rounds)?;
     let mut sections = vec![report::section(&figures, text), instructions::section(counts)?];
-    sections.push(live::run(program, live::ROUNDS)?);
+    sections.push(live::run(live::With { program, other: None }, live::ROUNDS)?);
     sections.extend(scale::run(rounds)?);
     sections.push(user::run(program, rounds)?);
 

@@ -1,5 +1,6 @@
 //! The filters: how each is loaded on a stage, as its user would, and what it has counted.
 
+use super::lane;
 use anyhow::{Context as _, Result, bail, ensure};
 use icmpgate::{
     datapath::{Instance, Program},
@@ -8,7 +9,7 @@ use icmpgate::{
 use icmpgate_rig::{
     metrics::Counts,
     mounts::Mounts,
-    netns,
+    netns, signal,
     stage::{GATE, Stage},
 };
 use nix::net::if_::if_nametoindex;
@@ -18,7 +19,7 @@ use std::{
     ops::RangeInclusive,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -39,11 +40,13 @@ pub(crate) enum Filter {
     NftBySource,
     /// xdp-filter of xdp-tools: it has no limits, and drops by address.
     XdpTools,
+    /// Another, which a command of the user's loads.
+    Other,
 }
 
 impl Filter {
     /// All of them, in the order of the table.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Floor,
         Self::Read,
         Self::BySource,
@@ -51,6 +54,7 @@ impl Filter {
         Self::XdpTools,
         Self::NftTotal,
         Self::NftBySource,
+        Self::Other,
     ];
 
     /// Its name.
@@ -63,12 +67,13 @@ impl Filter {
             Self::NftTotal => "nftables netdev, one limit",
             Self::NftBySource => "nftables netdev, limit by source",
             Self::XdpTools => "xdp-filter, drop by source",
+            Self::Other => "another, by its command",
         }
     }
 
     /// Whether it is neither icmpgate nor the floor.
     pub(crate) const fn is_peer(self) -> bool {
-        matches!(self, Self::NftTotal | Self::NftBySource | Self::XdpTools)
+        matches!(self, Self::NftTotal | Self::NftBySource | Self::XdpTools | Self::Other)
     }
 
     /// Whether a flood from so many sources is for it. Nobody writes 65,536 addresses into xdp-filter.
@@ -80,7 +85,7 @@ impl Filter {
     /// measured is the filter and not the stack behind it.
     const fn limit(self, sources: u32) -> Option<Limit> {
         match self {
-            Self::Floor | Self::Read | Self::XdpTools => None,
+            Self::Floor | Self::Read | Self::XdpTools | Self::Other => None,
             Self::BySource | Self::NftBySource if sources > 1 => Some(Limit::Hour),
             Self::BySource | Self::NftBySource | Self::Total | Self::NftTotal => {
                 Some(Limit::Second)
@@ -130,6 +135,27 @@ pub(crate) struct Loaded {
     floor: Option<Instance>,
     /// Of xdp-filter: where its pins are.
     mounts: Option<Mounts>,
+    /// Of another: its loader, where that stays.
+    loader: Option<Child>,
+}
+
+impl Drop for Loaded {
+    /// What the user's command left running goes with the stage.
+    fn drop(&mut self) {
+        if let Some(mut loader) = self.loader.take() {
+            let _ = loader.kill();
+            let _ = loader.wait();
+        }
+    }
+}
+
+/// What the filters are loaded with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct With<'a> {
+    /// The icmpgate that is measured.
+    pub(crate) program: &'a Path,
+    /// The command that loads another filter at [`GATE`].
+    pub(crate) other: Option<&'a str>,
 }
 
 impl Loaded {
@@ -137,11 +163,13 @@ impl Loaded {
     pub(crate) fn load(
         filter: Filter,
         sources: u32,
-        program: &Path,
+        with: With<'_>,
         stage: &Stage,
         mounts: &Mounts,
     ) -> Result<Self> {
-        let mut loaded = Self { filter, program: program.to_owned(), floor: None, mounts: None };
+        let program = with.program;
+        let mut loaded =
+            Self { filter, program: program.to_owned(), floor: None, mounts: None, loader: None };
         let limit = filter.limit(sources);
         match (filter, limit) {
             (Filter::BySource | Filter::Total, Some(limit)) => {
@@ -171,6 +199,11 @@ impl Loaded {
                     finish(command, stage)?;
                 }
             }
+            (Filter::Other, _) => {
+                finish(words("ethtool", &format!("-K {GATE} gro on")), stage)?;
+                let command = with.other.context("no command")?;
+                loaded.loader = start(command, stage, loaded.mounts.insert(mounts.try_clone()?))?;
+            }
             _ => {
                 let (mut floor, _) = Instance::private(&policy::profile(Profile::Host), false)?;
                 let program =
@@ -197,6 +230,8 @@ impl Loaded {
             Filter::NftTotal | Filter::NftBySource => {
                 by_counter(&finish(words("nft", "--json list counters"), stage)?)
             }
+            // Whatever it counts, and how: what its interface received it has judged.
+            Filter::Other => Ok(Counted { passed: 0, dropped: lane::received_by(stage)? }),
             Filter::XdpTools => {
                 let mut command = words("xdp-filter", "status");
                 self.mounts.as_ref().context("xdp-filter is loaded")?.inside(&mut command)?;
@@ -209,6 +244,8 @@ impl Loaded {
     pub(crate) fn passes(&self, sources: u32, took: Duration) -> RangeInclusive<u64> {
         let allowed = f64::from(RATE) * took.as_secs_f64();
         match self.filter.limit(sources) {
+            // What it is to do, who gave the command knows.
+            None if self.filter == Filter::Other => 0..=u64::MAX / 2,
             None => 0..=0,
             // The tests of the limits are exact; here it is seen that the limit is the one that was meant.
             Some(Limit::Second) => {
@@ -218,6 +255,39 @@ impl Loaded {
             Some(Limit::Hour) => 0..=u64::from(sources),
         }
     }
+}
+
+/// How long a loader may take until its program is at the interface.
+const LOADS: Duration = Duration::from_secs(10);
+
+/// Starts the command that loads another filter; the process, where that stays.
+fn start(command: &str, stage: &Stage, mounts: &Mounts) -> Result<Option<Child>> {
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", command]).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+    netns::dies_with_us(&mut shell, libc::SIGKILL);
+    stage.gate.inside(&mut shell)?;
+    mounts.inside(&mut shell)?;
+    let mut loader = shell.spawn().context("can't start sh")?;
+    let mut ended = None;
+    let is_there = signal::wait(LOADS, || {
+        ended = loader.try_wait()?;
+        let has_program = || finish(words("ip", &format!("link show dev {GATE}")), stage);
+        anyhow::Ok(ended.is_some() || has_program()?.contains("prog/xdp"))
+    })?;
+    let Some(status) = ended else {
+        if !is_there {
+            // Only ours, by its id.
+            loader.kill()?;
+            loader.wait()?;
+            bail!(
+                "`{command}` goes on, and no XDP program is at {GATE} after {} s",
+                LOADS.as_secs()
+            );
+        }
+        return Ok(Some(loader));
+    };
+    ensure!(status.success(), "`{command}`: {status}");
+    Ok(None)
 }
 
 /// The policy of icmpgate.

@@ -2,7 +2,7 @@
 //! held against what the interface itself counted.
 
 use super::{
-    filters::{Counted, Filter, Loaded},
+    filters::{Counted, Filter, Loaded, With},
     generator::{Generator, Sent},
 };
 use crate::machine::{self, Pair};
@@ -12,7 +12,7 @@ use icmpgate_rig::{
     signal,
     stage::{GATE, PEER, Stage},
 };
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 /// How long a flood lasts.
 pub(crate) const TIME: Duration = Duration::from_secs(1);
@@ -51,27 +51,27 @@ impl Lane {
         number: usize,
         filter: Filter,
         sources: u32,
-        program: &Path,
+        with: With<'_>,
         cpus: Pair,
     ) -> Result<Self> {
         let stage = Stage::beside_others(number)?;
         // What a limit lets pass isn't answered: the stack behind the filter isn't what is measured.
         stage.gate.sysctl("ipv4/icmp_echo_ignore_all", "1")?;
         let mounts = Mounts::beside(&stage.gate)?;
-        let loaded = Loaded::load(filter, sources, program, &stage, &mounts)?;
+        let loaded = Loaded::load(filter, sources, with, &stage, &mounts)?;
         receive_on(cpus.receiver, &mounts)?;
         Ok(Self { sources, frames: FRAMES, cpus, loaded, stage })
     }
 
     /// Sends a flood through it.
     pub(crate) fn flood(&mut self, generator: &mut Generator) -> Result<Sample> {
-        let received_before = self.received()?;
+        let received_before = received_by(&self.stage)?;
         let before = self.loaded.counted(&self.stage)?;
         let (from, cpu) = (&self.stage.peer, self.cpus.generator);
         let sent = generator.flood(from, PEER, self.sources, self.frames, cpu)?;
         let (mut received, mut counted) = (0, Counted::default());
         signal::wait(SETTLES, || {
-            received = self.received()? - received_before;
+            received = received_by(&self.stage)? - received_before;
             counted = self.loaded.counted(&self.stage)?.since(before);
             anyhow::Ok(counted.judged().abs_diff(received) <= FEW)
         })?;
@@ -105,16 +105,16 @@ impl Lane {
         );
         Ok(())
     }
+}
 
-    /// How many packets the interface has received, by its own count.
-    fn received(&self) -> Result<u64> {
-        // Of the thread's network: the process's is another.
-        let text = self.stage.gate.run(|| Ok(fs::read_to_string("/proc/thread-self/net/dev")?))?;
-        let prefix = format!("{GATE}:");
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(&prefix));
-        let packets = line.and_then(|line| line.split_whitespace().nth(1));
-        Ok(packets.context("the interface isn't there any more")?.parse()?)
-    }
+/// How many packets a stage's gate has received, by its own count.
+pub(super) fn received_by(stage: &Stage) -> Result<u64> {
+    // Of the thread's network: the process's is another.
+    let text = stage.gate.run(|| Ok(fs::read_to_string("/proc/thread-self/net/dev")?))?;
+    let prefix = format!("{GATE}:");
+    let line = text.lines().find_map(|line| line.trim().strip_prefix(&prefix));
+    let packets = line.and_then(|line| line.split_whitespace().nth(1));
+    Ok(packets.context("the interface isn't there any more")?.parse()?)
 }
 
 /// Has the gate's receiver be a thread of its own (threaded NAPI), on this processor. Else it would run where

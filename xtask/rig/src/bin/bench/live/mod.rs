@@ -19,10 +19,10 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use filters::Filter;
+pub(crate) use filters::With;
 use generator::Generator;
 use icmpgate_rig::{apart, signal, stage};
 use lane::{Lane, Sample};
-use std::path::Path;
 
 /// How many sources a flood comes from: one, and as many as icmpgate has buckets by key.
 const SOURCES: [u32; 2] = [1, 1 << 16];
@@ -58,25 +58,28 @@ struct Floods {
 }
 
 /// Floods every filter in every round.
-pub(crate) fn run(program: &Path, rounds: u32) -> Result<Section> {
+pub(crate) fn run(with: With<'_>, rounds: u32) -> Result<Section> {
     signal::catch()?;
     stage::clear_leftovers();
     let cpus = Pair::choose()?;
     // Others aren't to stay on that processor.
     let floods = apart::run(|| {
         machine::stay_on(cpus.generator)?;
-        measure(program, rounds, cpus)
+        measure(with, rounds, cpus)
     })?;
     Ok(report::section(&floods, cpus, rounds))
 }
 
-fn measure(program: &Path, rounds: u32, cpus: Pair) -> Result<Floods> {
+fn measure(with: With<'_>, rounds: u32, cpus: Pair) -> Result<Floods> {
     let mut generator = Generator::new()?;
     let mut lanes: Vec<(Filter, u32, Result<Lane, String>)> = Vec::new();
     for sources in SOURCES {
         for filter in Filter::ALL.into_iter().filter(|filter| filter.takes(sources)) {
+            if filter == Filter::Other && with.other.is_none() {
+                continue;
+            }
             signal::check()?;
-            let lane = Lane::new(lanes.len(), filter, sources, program, cpus);
+            let lane = Lane::new(lanes.len(), filter, sources, with, cpus);
             // Without the floor there is nothing to compare with.
             let lane = match lane {
                 Err(error) if filter == Filter::Floor => {
