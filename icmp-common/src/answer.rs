@@ -10,8 +10,8 @@ use crate::abi::{ENDPOINT_ADDRESSES, Endpoint, Rule, family};
 use crate::wire::checksum::{finish, pseudo_header};
 use crate::wire::icmpv4::{self, FRAGMENTATION_NEEDED, PARAMETER_PROBLEM, UNREACHABLE};
 use crate::wire::icmpv6;
-use crate::wire::ipv4::PROTOCOL_ICMP;
-use crate::wire::ipv6::{Address, ICMPV6};
+use crate::wire::ipv4::{self, PROTOCOL_ICMP};
+use crate::wire::ipv6::{self, Address, ICMPV6};
 
 /// The time to live, or hop limit, of an answer (RFC 1700: the current recommended default).
 pub const TTL: u8 = 64;
@@ -22,9 +22,7 @@ pub const WORDS_V6: usize = 12;
 /// The longest ICMPv4 error, in octets (RFC 1812 4.3.2.3).
 pub const LONGEST_V4: u32 = 576;
 /// The longest ICMPv6 error: the least MTU of IPv6 (RFC 4443 2.4(c)).
-pub const LONGEST_V6: u32 = 1280;
-/// The least MTU of IPv4 (RFC 791).
-const LEAST_MTU: u32 = 68;
+pub const LONGEST_V6: u32 = ipv6::LEAST_MTU;
 
 /// Its code *communication with destination administratively prohibited*.
 const PROHIBITED_V6: u8 = 1;
@@ -94,7 +92,7 @@ impl Error {
 #[must_use]
 #[inline(always)]
 pub const fn quoted_v4(packet: u32, mtu: u32) -> u32 {
-    let known = mtu >= LEAST_MTU && mtu < LONGEST_V4;
+    let known = mtu >= ipv4::LEAST_MTU && mtu < LONGEST_V4;
     let room = if known { mtu } else { LONGEST_V4 } - WORDS_V4 as u32 * 4;
     if packet < room { packet } else { room }
 }

@@ -5,7 +5,7 @@
 //! the modules is the order in which a frame meets them.
 
 #![cfg_attr(not(test), no_std)]
-// For an assembly without instructions: see `opaque`.
+// For `opaque`.
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod abi;

@@ -158,11 +158,10 @@ pub fn membership<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> u32 {
 
 #[inline(always)]
 fn members<F: Frame + ?Sized>(frame: &F, packet: &Packet, start: u32) -> u32 {
-    let at = frame.cursor().skip(start);
-    let Some([.., ttl, _, _, _]) = { at }.take::<[u8; 12]>() else { return 0 };
+    let Some(ip) = ipv4::take(&mut frame.cursor().skip(start)) else { return 0 };
     // Not a plain 0: see `Packet::fault`.
     let mut faults = packet.zero;
-    if ttl != FOR_THIS_LINK {
+    if ip.ttl != FOR_THIS_LINK {
         faults |= Reason::HOP_LIMIT.bit();
     }
     // Multicast router discovery may be of 4 octets; what else is that short has its own reason.

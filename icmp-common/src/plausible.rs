@@ -12,12 +12,6 @@ use crate::wire::{
     quote::{self, Quote},
 };
 
-/// The least MTU that an IPv4 link may have (RFC 791 3.2).
-pub const LEAST_MTU_V4: u32 = 68;
-/// The least that an IPv6 link may have (RFC 8200 5). A router that says less wants fragment headers in whole
-/// packets, which nobody gives it any more (RFC 8201 4, RFC 8021).
-pub const LEAST_MTU_V6: u32 = 1280;
-
 /// An error, as far as it is held against its quote.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
@@ -63,16 +57,17 @@ fn is_mtu_v4(claim: &Claim, quote: &Quote) -> bool {
         return true;
     }
     let mtu = claim.word & 0xffff;
-    mtu == 0 || mtu >= LEAST_MTU_V4 && mtu < u32::from(quote.stated_length)
+    mtu == 0 || mtu >= ipv4::LEAST_MTU && mtu < u32::from(quote.stated_length)
 }
 
-/// RFC 8201 4, likewise. Receivers ignore the code.
+/// RFC 8201 4, likewise. A router that says less than the least MTU wants fragment headers in whole packets, which
+/// nobody gives it any more (RFC 8021). Receivers ignore the code.
 #[inline(always)]
 fn is_mtu_v6(claim: &Claim, quote: &Quote) -> bool {
     if claim.ty != icmpv6::PACKET_TOO_BIG {
         return true;
     }
-    claim.word >= LEAST_MTU_V6 && claim.word < octets_v6(quote)
+    claim.word >= ipv6::LEAST_MTU && claim.word < octets_v6(quote)
 }
 
 /// RFC 792: an octet of the header. Only where the code says that there is one: *missing option* has the type

@@ -10,7 +10,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use icmp_common::{
-    abi::{destination, family, origin},
+    abi::{family, origin},
     answerable::{Original, unanswerable},
     parse::{Frame, Packet, stage},
     plausible::{self, Claim},
@@ -58,9 +58,6 @@ pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, packet: *const Packet) -> u64
     let Some(packet) = (unsafe { packet.as_ref() }) else { return 0 };
     let ctx = XdpContext::new(ctx);
     let frame = XdpFrame::new(&ctx);
-    let is_transit = |packet: &Packet| {
-        local::destination(packet.family, packet.destination) != destination::LOCAL
-    };
     let none =
         || if plausible::is_of_no_family(&frame, packet) { Reason::QUOTE_SOURCE.bit() } else { 0 };
     if packet.family == family::ICMPV6 {
@@ -69,14 +66,14 @@ pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, packet: *const Packet) -> u64
             implausible(&frame, packet, family::ICMPV6, &quote)
                 | is_unanswerable(&quote, packet, family::ICMPV6, false)
         });
-        placed(found, || is_transit(packet))
+        placed(found, || local::is_transit(packet))
     } else {
         let to_broadcast = local::is_broadcast(packet.destination);
         let found = read(&frame, packet, family::ICMPV4).map_or_else(none, |quote| {
             implausible(&frame, packet, family::ICMPV4, &quote)
                 | is_unanswerable(&quote, packet, family::ICMPV4, to_broadcast)
         });
-        u64::from(addresses(packet, to_broadcast)) | placed(found, || is_transit(packet))
+        u64::from(addresses(packet, to_broadcast)) | placed(found, || local::is_transit(packet))
     }
 }
 

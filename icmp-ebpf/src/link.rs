@@ -10,7 +10,7 @@ use crate::{
 };
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use icmp_common::{
-    abi::{destination, endpoint_flag, family},
+    abi::{endpoint_flag, family},
     link::{self, Kind},
     parse::{Packet, find},
     redirect::on_one_network,
@@ -42,7 +42,7 @@ pub extern "C" fn icmpgate_discovery(ctx: *mut xdp_md, packet: *const Packet) ->
     } else {
         link::routers(&frame, packet)
     };
-    placed(found, || is_transit(packet))
+    placed(found, || local::is_transit(packet))
 }
 
 /// Of group membership.
@@ -63,12 +63,7 @@ pub extern "C" fn icmpgate_membership(ctx: *mut xdp_md, packet: *const Packet) -
             found |= Reason::GROUP_SOURCE.bit();
         }
     }
-    placed(found, || is_transit(packet))
-}
-
-#[inline(always)]
-fn is_transit(packet: &Packet) -> bool {
-    local::destination(packet.family, packet.destination) != destination::LOCAL
+    placed(found, || local::is_transit(packet))
 }
 
 /// Whether a member's source is on none of the networks that its interface is on (RFC 9776 4.2.13). 0.0.0.0 is

@@ -4,6 +4,7 @@
 use crate::maps::LOCAL;
 use icmp_common::{
     abi::{destination, family, local},
+    parse::Packet,
     wire::{ipv4, ipv6::Address},
 };
 
@@ -39,6 +40,12 @@ pub fn is_broadcast(address: Address) -> bool {
 #[inline(always)]
 pub fn is_gateway(address: Address) -> bool {
     kind(address) == local::GATEWAY
+}
+
+/// Whether a packet that arrives goes through this machine: see [`destination`].
+#[inline(always)]
+pub fn is_transit(packet: &Packet) -> bool {
+    destination(packet.family, packet.destination) != destination::LOCAL
 }
 
 /// Whether a packet of this family that is sent to this address is for this machine or goes through

@@ -83,17 +83,11 @@ fn one_of_each(to4: &str, to6: &str) -> Vec<(&'static str, Vec<u8>, Option<Reaso
     ]
 }
 
-/// The names of the kinds of these frames, in the words of a gate.
-fn kind(frame: &[u8]) -> String {
-    if frame[12..14] == [8, 0] {
-        format!("icmpv4 {}/{}", frame[34], frame[35])
-    } else {
-        format!("icmpv6 {}/{}", frame[54], frame[55])
-    }
-}
-
-fn rule(frame: &[u8]) -> &'static str {
-    if frame[12..14] == [8, 0] { "v4" } else { "v6" }
+/// What has to be seen of one of these frames that comes to this.
+fn expected(frame: &[u8], fate: &str) -> String {
+    let (family, at, rule) =
+        if frame[12..14] == [8, 0] { ("icmpv4", 34, "v4") } else { ("icmpv6", 54, "v6") };
+    format!("{family} {}/{} good -> {fate} by {rule}", frame[at], frame[at + 1])
 }
 
 #[test]
@@ -101,7 +95,7 @@ fn what_cannot_be_is_dropped_where_it_is_for_this_machine() {
     let mut gate = open();
     let cases = one_of_each(HERE4, HERE6).into_iter().map(|(name, frame, fault)| {
         let fate = fault.map_or("pass accepted".to_owned(), |f| format!("drop {}", f.label()));
-        let expected = format!("{} good -> {fate} by {}", kind(&frame), rule(&frame));
+        let expected = expected(&frame, &fate);
         (name, frame, expected)
     });
     check(&mut gate, cases.collect::<Vec<_>>());
@@ -127,7 +121,7 @@ fn in_transit_only_a_rule_that_asks_drops_it() {
                 Some(fault) if asks => format!("drop {}", fault.label()),
                 _ => "pass accepted".to_owned(),
             };
-            let expected = format!("{} good -> {fate} by {}", kind(&frame), rule(&frame));
+            let expected = expected(&frame, &fate);
             (name, frame, expected)
         });
         check(&mut gate, cases.collect::<Vec<_>>());
@@ -170,7 +164,7 @@ fn a_rule_relaxes_each_by_name() {
                         Some(f) if f != relaxed && there == "here" => format!("drop {}", f.label()),
                         _ => "pass accepted".to_owned(),
                     };
-                    let expected = format!("{} good -> {fate} by {}", kind(&frame), rule(&frame));
+                    let expected = expected(&frame, &fate);
                     let name =
                         format!("{name}, {there}, {label} {of_all:?} and {of_rule:?} by the rule");
                     (name, frame, expected)

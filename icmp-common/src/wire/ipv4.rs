@@ -25,6 +25,8 @@ pub struct Ipv4 {
     pub more_fragments: bool,
     /// The fragment's place, in units of 8 octets.
     pub fragment_offset: u16,
+    /// The time to live field.
+    pub ttl: u8,
     /// The protocol field.
     pub protocol: u8,
     /// The source, in mapped form.
@@ -52,6 +54,7 @@ pub fn take(cursor: &mut Cursor<'_>) -> Option<Ipv4> {
         total_length: u32::from(u16::from_be_bytes(h.tot_len)),
         more_fragments: frags & 0x2000 != 0,
         fragment_offset: frags & 0x1fff,
+        ttl: h.ttl,
         protocol: h.proto,
         source: Address::of_v4(h.src_addr),
         destination: Address::of_v4(h.dst_addr),
@@ -67,6 +70,8 @@ const OPTION_NONE: u8 = 1;
 const OPTION_LOOSE_ROUTE: u8 = 131;
 /// Strict source and record route.
 const OPTION_STRICT_ROUTE: u8 = 137;
+/// The least MTU that a link may have (RFC 791 3.2).
+pub const LEAST_MTU: u32 = 68;
 /// Router alert (RFC 2113).
 const OPTION_ROUTER_ALERT: u8 = 148;
 /// The most octets of options.

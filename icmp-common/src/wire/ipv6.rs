@@ -6,6 +6,8 @@ use network_types::ip::Ipv6Hdr;
 
 /// The header.
 pub const HEADER: u32 = 40;
+/// The least MTU that a link may have (RFC 8200 5).
+pub const LEAST_MTU: u32 = 1280;
 /// How many extension headers are walked. Real packets have at most a handful; RFC 8504 5.3 lets a
 /// host set such a limit, and RFC 8883 names the error for exceeding it.
 pub const MAX_EXTENSION_HEADERS: u32 = 8;
@@ -162,7 +164,7 @@ pub fn alerts_routers(header: Cursor<'_>) -> bool {
             return true;
         }
         let octets = if kind == OPTION_PAD1 { 1 } else { 2 + u32::from(octets) };
-        // The mask changes nothing: see `ipv4::source_routed`.
+        // The mask changes nothing: see `ipv4::has_option`.
         at = black_box(at + octets) & 0xfff;
     }
     true

@@ -43,7 +43,7 @@ pub fn option(options: Cursor<'_>, length: u32, ty: u8) -> Option<(u32, u32)> {
         if kind == ty {
             return Some((at, octets));
         }
-        // The mask changes nothing: see `ipv4::source_routed`.
+        // The mask changes nothing: see `ipv4::has_option`.
         at = black_box(at + octets) & MAX_WALKED;
     }
     None
@@ -80,7 +80,7 @@ impl Options {
     }
 }
 
-/// Walks so many octets of options (RFC 4861 6.1.1: "All included options have a length that is greater than zero").
+/// Walks so many octets of options, each of which must have a length (RFC 4861 6.1, 7.1, 8.1).
 #[must_use]
 #[inline(always)]
 pub fn options(options: Cursor<'_>, length: u32) -> Options {
@@ -105,7 +105,7 @@ pub fn options(options: Cursor<'_>, length: u32) -> Options {
         if kind == SOURCE_LINK_ADDRESS {
             found = Options::SourceLink;
         }
-        // Opaque: see `ipv4::source_routed`.
+        // Opaque: see `ipv4::has_option`.
         at = black_box(at + octets);
     }
     if at >= length { found } else { Options::BeyondBound }

@@ -10,7 +10,7 @@ use icmp_common::bucket::Unit;
 use icmp_common::classify::{
     code_assigned, code_by_name, code_name, is_error, type_by_name, type_name,
 };
-use icmp_common::wire::{icmpv4, icmpv6};
+use icmp_common::wire::{icmpv4, icmpv6, ipv4, ipv6};
 use std::ops::RangeInclusive;
 use toml::de::DeTable;
 
@@ -44,8 +44,8 @@ const NFT_CODES: &[(u8, &str, u8)] = &[
 ];
 
 /// The MTUs that an error can state: at least what every link has (RFC 791, RFC 8200 5).
-const MTU_V4: RangeInclusive<u16> = 68..=u16::MAX;
-const MTU_V6: RangeInclusive<u16> = 1280..=u16::MAX;
+const MTU_V4: RangeInclusive<u16> = ipv4::LEAST_MTU as u16..=u16::MAX;
+const MTU_V6: RangeInclusive<u16> = ipv6::LEAST_MTU as u16..=u16::MAX;
 /// The octets of the quoted packet that can be pointed at: of its header, options included.
 const POINTER_V4: RangeInclusive<u16> = 0..=59;
 /// Of the whole packet (RFC 4443 3.4).

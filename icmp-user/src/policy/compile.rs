@@ -247,8 +247,9 @@ impl CheckedPolicy {
         }
         table.cell_mask = sets - 1;
         // What no rule decides has what the policy says.
+        let said = by_rule(&self.checks);
         for slot in &mut table.rules {
-            (slot.checks_off, slot.checks_observe) = by_rule(&self.checks);
+            (slot.checks_off, slot.checks_observe) = said;
         }
         table.checks_off = self.checks.bits(CheckMode::Off);
         table.checks_observe = self.checks.bits(CheckMode::Observe);
@@ -427,7 +428,8 @@ fn write_sole(table: &mut PolicyTable, rows: u32, decisions: u32) {
     }
 }
 
-/// Of the faults that are judged by what the packet's rule says, those that aren't looked at and those that are only noted.
+/// Of the faults that are judged by what the packet's rule says, those that aren't looked at and those that are
+/// only noted.
 fn by_rule(checks: &Checks) -> (u32, u32) {
     let of = |mode| checks.bits(mode) & JUDGED;
     (of(CheckMode::Off), of(CheckMode::Observe))
