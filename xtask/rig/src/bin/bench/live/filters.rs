@@ -12,7 +12,14 @@ use icmpgate_rig::{
     netns, signal,
     stage::{GATE, Stage},
 };
-use nix::net::if_::if_nametoindex;
+use nix::{
+    net::if_::if_nametoindex,
+    sys::{
+        signal::{Signal, killpg},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid},
+    },
+    unistd::Pid,
+};
 use serde_json::Value;
 use std::{
     fs,
@@ -135,17 +142,31 @@ pub(crate) struct Loaded {
     floor: Option<Instance>,
     /// Of xdp-filter: where its pins are.
     mounts: Option<Mounts>,
-    /// Of another: its loader, where that stays.
-    loader: Option<Child>,
+    /// Of another: its loader.
+    loader: Option<Loader>,
 }
 
-impl Drop for Loaded {
-    /// What the user's command left running goes with the stage.
+/// The user's command: a shell, and whatever it has started.
+struct Loader(Child);
+
+impl Loader {
+    fn id(&self) -> Pid {
+        Pid::from_raw(self.0.id() as i32)
+    }
+
+    /// How the shell ended, where it has. It isn't waited for yet, so that its number stays its own.
+    fn ended(&self) -> Result<Option<WaitStatus>> {
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let status = waitid(Id::Pid(self.id()), look)?;
+        Ok((status != WaitStatus::StillAlive).then_some(status))
+    }
+}
+
+impl Drop for Loader {
+    /// It goes with the stage, whatever came of it: all of its group, which is of its own.
     fn drop(&mut self) {
-        if let Some(mut loader) = self.loader.take() {
-            let _ = loader.kill();
-            let _ = loader.wait();
-        }
+        let _ = killpg(self.id(), Signal::SIGKILL);
+        let _ = self.0.wait();
     }
 }
 
@@ -202,7 +223,8 @@ impl Loaded {
             (Filter::Other, _) => {
                 finish(words("ethtool", &format!("-K {GATE} gro on")), stage)?;
                 let command = with.other.context("no command")?;
-                loaded.loader = start(command, stage, loaded.mounts.insert(mounts.try_clone()?))?;
+                let mounts = loaded.mounts.insert(mounts.try_clone()?);
+                loaded.loader = Some(start(command, stage, mounts)?);
             }
             _ => {
                 let (mut floor, _) = Instance::private(&policy::profile(Profile::Host), false)?;
@@ -260,34 +282,30 @@ impl Loaded {
 /// How long a loader may take until its program is at the interface.
 const LOADS: Duration = Duration::from_secs(10);
 
-/// Starts the command that loads another filter; the process, where that stays.
-fn start(command: &str, stage: &Stage, mounts: &Mounts) -> Result<Option<Child>> {
+/// Starts the command that loads another filter, which has until [`LOADS`] to end or to have its program there.
+fn start(command: &str, stage: &Stage, mounts: &Mounts) -> Result<Loader> {
     let mut shell = Command::new("sh");
     shell.args(["-ec", command]).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
     netns::dies_with_us(&mut shell, libc::SIGKILL);
     stage.gate.inside(&mut shell)?;
     mounts.inside(&mut shell)?;
-    let mut loader = shell.spawn().context("can't start sh")?;
+    let loader = Loader(shell.spawn().context("can't start sh")?);
     let mut ended = None;
     let is_there = signal::wait(LOADS, || {
-        ended = loader.try_wait()?;
+        ended = loader.ended()?;
         let has_program = || finish(words("ip", &format!("link show dev {GATE}")), stage);
         anyhow::Ok(ended.is_some() || has_program()?.contains("prog/xdp"))
     })?;
-    let Some(status) = ended else {
-        if !is_there {
-            // Only ours, by its id.
-            loader.kill()?;
-            loader.wait()?;
-            bail!(
-                "`{command}` goes on, and no XDP program is at {GATE} after {} s",
-                LOADS.as_secs()
-            );
-        }
-        return Ok(Some(loader));
-    };
-    ensure!(status.success(), "`{command}`: {status}");
-    Ok(None)
+    match ended {
+        Some(WaitStatus::Exited(_, 0)) => {}
+        Some(status) => bail!("`{command}` failed: {status:?}"),
+        None => ensure!(
+            is_there,
+            "`{command}` goes on, and no XDP program is at {GATE} after {} s",
+            LOADS.as_secs()
+        ),
+    }
+    Ok(loader)
 }
 
 /// The policy of icmpgate.
