@@ -194,8 +194,7 @@ fn members<F: Frame + ?Sized>(frame: &F, packet: &Packet, start: u32) -> u32 {
     }
     let options = packet.offset.wrapping_sub(start + ipv4::MIN_HEADER);
     let alerted = has_alert
-        || options <= ipv4::MAX_OPTIONS
-            && ipv4::alerts_routers(frame.cursor().skip(start + ipv4::MIN_HEADER), options);
+        || options <= ipv4::MAX_OPTIONS && frame.alerts_routers(start + ipv4::MIN_HEADER, options);
     if !alerted {
         faults |= Reason::ROUTER_ALERT.bit();
     }

@@ -43,6 +43,10 @@ pub trait Frame {
     fn source_routed(&self, offset: u32, length: u32) -> bool {
         ipv4::source_routed(self.cursor().skip(offset), length)
     }
+    /// Whether the IPv4 options at `offset` have a router alert: see [`ipv4::alerts_routers`].
+    fn alerts_routers(&self, offset: u32, length: u32) -> bool {
+        ipv4::alerts_routers(self.cursor().skip(offset), length)
+    }
     /// Walks the options of neighbour discovery at `offset`: see [`nd::options`].
     fn options(&self, offset: u32, length: u32) -> nd::Options {
         nd::options(self.cursor().skip(offset), length)

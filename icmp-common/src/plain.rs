@@ -1,7 +1,7 @@
 //! The short way to what [`parse::read`] and [`validate`] find, for messages of which there is nothing to say.
 //!
-//! Most messages are whole, without options, extension headers or fragments, no error, nothing for one link alone,
-//! nothing of IGMP, and of the lengths and checksums that they state. For such a one the
+//! Most messages are whole, without options, extension headers or fragments, nothing for one link alone, nothing of
+//! IGMP, and of the lengths and checksums that they state, and errors are between hosts. For such a one the
 //! short way asks only whether it is one, in the entry itself; what isn't, or may not be, goes the long way, which
 //! finds why. Both come to the same packet: the tests hold one against the other.
 //!
@@ -10,7 +10,8 @@
 
 use crate::abi::{checksum, family};
 use crate::classify::{self, INFO_ERROR, INFO_LINK, INFO_MIN_LENGTH};
-use crate::parse::{Candidate, Frame, Packet};
+use crate::parse::{Candidate, Frame, Packet, stage};
+use crate::validate::error_addresses;
 use crate::wire::{
     checksum::{pseudo_header, verifies},
     ipv4, ipv6,
@@ -68,7 +69,7 @@ fn read_message<F: Frame + ?Sized>(frame: &F, offset: u32, packet: &mut Packet) 
     let [ty, code, _, _] = frame.cursor().skip(offset).take::<[u8; 4]>()?;
     let info = classify::facts(packet.family, ty);
     let is_short = length < u32::from(info & INFO_MIN_LENGTH);
-    if info & (INFO_ERROR | INFO_LINK) != 0 || is_short {
+    if info & INFO_LINK != 0 || is_short {
         return None;
     }
     // There is no sum of what the frame doesn't hold.
@@ -79,6 +80,12 @@ fn read_message<F: Frame + ?Sized>(frame: &F, offset: u32, packet: &mut Packet) 
     packet.ty = ty;
     packet.code = code;
     packet.checksum = checksum::GOOD;
+    if info & INFO_ERROR != 0 {
+        packet.stage = stage::ERROR;
+        if error_addresses(packet) != [true; 2] {
+            return None;
+        }
+    }
     Some(())
 }
 
@@ -140,12 +147,12 @@ mod tests {
             v4(1, &[&[13, 0, 0, 0, 0, 1, 0, 1][..], &[7; 12]].concat()),
             v4(1, &[200, 9, 0, 0]),
             v6(&[128, 0, 0, 0, 0, 1, 0, 1, 5, 6, 7]),
+            v4(1, &[&[3, 3, 0, 0, 0, 0, 0, 0][..], &[0x45; 28]].concat()),
+            v6(&[&[1, 4, 0, 0, 0, 0, 0, 0][..], &[0x60; 48]].concat()),
         ];
         let others = [
-            // An error, a version 1 report of IGMP, and what has records.
-            v4(1, &[&[3, 3, 0, 0, 0, 0, 0, 0][..], &[0x45; 28]].concat()),
+            // A version 1 report of IGMP, and what has records.
             v4(2, &[0x12, 0, 0, 0, 224, 1, 1, 1]),
-            v6(&[&[1, 4, 0, 0, 0, 0, 0, 0][..], &[0x60; 48]].concat()),
             v6(&[&[130, 0, 0, 0, 0, 0, 0, 0][..], &[0; 20]].concat()),
             v6(&[143, 0, 0, 0, 0, 0, 0, 0]),
             v6(&[&[135, 0, 0, 0, 0, 0, 0, 0][..], &[0xfe; 16]].concat()),

@@ -88,17 +88,23 @@ fn verify_checksum<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) {
 /// Which other addresses are broadcasts, the routing table knows: the kernel program asks it.
 #[inline(always)]
 fn addresses_of_error(packet: &mut Packet) {
-    let (source, destination) = if packet.family == family::ICMPV6 {
-        (packet.source.is_not_a_host(), packet.destination.is_multicast())
-    } else {
-        let (s, d) = (packet.source.v4(), packet.destination.v4());
-        (ipv4::is_not_a_host(s), ipv4::is_multicast(d) || ipv4::is_limited_broadcast(d))
-    };
-    if source {
+    let [source, destination] = error_addresses(packet);
+    if !source {
         packet.fault(Reason::ERROR_SOURCE);
     }
-    if destination {
+    if !destination {
         packet.fault(Reason::ERROR_DESTINATION);
+    }
+}
+
+/// Whether an error can be from its source, and to its destination, as far as the addresses tell.
+#[inline(always)]
+pub(crate) fn error_addresses(packet: &Packet) -> [bool; 2] {
+    if packet.family == family::ICMPV6 {
+        [!packet.source.is_not_a_host(), !packet.destination.is_multicast()]
+    } else {
+        let (s, d) = (packet.source.v4(), packet.destination.v4());
+        [!ipv4::is_not_a_host(s), !ipv4::is_multicast(d) && !ipv4::is_limited_broadcast(d)]
     }
 }
 

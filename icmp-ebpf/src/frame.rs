@@ -20,7 +20,7 @@ use icmp_common::{
     parse::{Candidate, Frame, Packet},
     verdict::Reason,
     wire::{
-        ethernet, igmp,
+        ethernet, igmp, ipv4,
         ipv6::{self, Chain, End},
         mld::{self, Records},
         nd::{self, Options},
@@ -201,6 +201,11 @@ impl Frame for XdpFrame<'_> {
     }
 
     #[inline(always)]
+    fn alerts_routers(&self, offset: u32, length: u32) -> bool {
+        icmpgate_alerts_routers(self.ctx.ctx, offset, length) != 0
+    }
+
+    #[inline(always)]
     fn options(&self, offset: u32, length: u32) -> Options {
         Options::from_raw(icmpgate_options(self.ctx.ctx, offset, length))
     }
@@ -346,6 +351,18 @@ pub extern "C" fn icmpgate_records(
         mld::records(message, length, igmp::ADDRESS)
     };
     records as u32
+}
+
+/// Whether IPv4 options have a router alert: see [`ipv4::alerts_routers`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_alerts_routers(ctx: *mut xdp_md, offset: u32, length: u32) -> u32 {
+    if offset > MAX_OFFSET || length > ipv4::MAX_OPTIONS {
+        return 0;
+    }
+    let ctx = XdpContext::new(ctx);
+    let frame = XdpFrame::new(&ctx);
+    ipv4::alerts_routers(frame.cursor().skip(offset), length).into()
 }
 
 /// The walk over the options of neighbour discovery: see [`nd::options`].
