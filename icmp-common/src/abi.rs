@@ -16,7 +16,7 @@ use crate::verdict::OUTCOMES;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of everything in this file. Pinned maps of another version are not adopted.
-pub const SCHEMA: u32 = 7;
+pub const SCHEMA: u32 = 8;
 
 /// A family of messages: an index into the tables that are kept by family.
 pub mod family {
@@ -328,6 +328,10 @@ pub mod action {
 pub mod rule_flag {
     /// Note the verdict, and pass.
     pub const OBSERVE: u8 = 1;
+    /// Ask whether the flow of an error, or the request of an answer, is this machine's: see [`crate::flow`].
+    pub const FLOW: u8 = 2;
+    /// What it drops passes where it answers a request of this machine's own.
+    pub const EXCEPT_OWN_REQUESTS: u8 = 4;
 }
 
 /// Flags of a limit.
@@ -346,6 +350,8 @@ pub mod limit_flag {
     /// [`crate::share::Share::factor`], and it has a bucket for each interface
     /// ([`super::bucket_of_share`]).
     pub const SHARE: u8 = 32;
+    /// It is of what the rule decides and whose flow is unknown: see [`super::Rule::unknown`].
+    pub const UNKNOWN_FLOW: u8 = 64;
 }
 
 /// What shares a bucket of a limit by key.
@@ -448,8 +454,11 @@ pub struct Rule {
     pub checks_off: u32,
     /// Likewise those that are noted and pass.
     pub checks_observe: u32,
+    /// The number of the rule that decides in its place where the flow is unknown, or [`RULE_NONE`]; of a rule that
+    /// asks for no flow, nothing.
+    pub unknown: u16,
     /// Zero.
-    pub pad2: u32,
+    pub pad2: u16,
     /// Its limits in total.
     pub totals: [TotalLimit; LIMITS_OF_A_KIND],
     /// Its limits by key.
@@ -574,6 +583,8 @@ pub mod endpoint_flag {
     pub const VLAN_UNKNOWN: u32 = 1;
     /// Frames to any link-layer address are answered, as in a private copy, which has none.
     pub const ANY_HARDWARE: u32 = 2;
+    /// What is sent by it is looked at, so that its requests are known.
+    pub const REQUESTS_NOTED: u32 = 4;
 }
 
 /// An IPv4 address of an interface. Both as they lie in a packet.
@@ -795,8 +806,8 @@ pub struct Trace {
     pub fragment: u8,
     /// A [`crate::verdict::Outcome`].
     pub outcome: u8,
-    /// Zero.
-    pub pad: u8,
+    /// One of [`crate::flow::state`].
+    pub flow: u8,
     /// The number of the rule, or [`RULE_NONE`].
     pub rule: u16,
     /// The class.
@@ -820,7 +831,8 @@ impl Trace {
                 | (self.code as u64) << 24
                 | (self.checksum as u64) << 32
                 | (self.fragment as u64) << 40
-                | (self.outcome as u64) << 48,
+                | (self.outcome as u64) << 48
+                | (self.flow as u64) << 56,
             self.rule as u64 | (self.class as u64) << 16 | (self.faults as u64) << 32,
         ]
     }
@@ -837,7 +849,7 @@ impl Trace {
             checksum: (what >> 32) as u8,
             fragment: (what >> 40) as u8,
             outcome: (what >> 48) as u8,
-            pad: 0,
+            flow: (what >> 56) as u8,
             rule: why as u16,
             class: (why >> 16) as u16,
             faults: (why >> 32) as u32,
@@ -904,6 +916,8 @@ pub mod name {
     pub const ENDPOINTS: &str = "ENDPOINTS";
     /// Addresses of this machine.
     pub const LOCAL: &str = "LOCAL";
+    /// The filter before them: [`crate::local::Filter`].
+    pub const LOCAL_FILTER: &str = "LOCAL_FILTER";
     /// Sources that are boxed or suspected: [`crate::penalty::SourceKey`] to
     /// [`crate::penalty::Source`].
     pub const PENALTY_BOX: &str = "PENALTY_BOX";
@@ -915,6 +929,8 @@ pub mod name {
     pub const ROUTES: &str = "ROUTES";
     /// Words by [`crate::penalty::mirror`].
     pub const MIRROR: &str = "MIRROR";
+    /// When a [`crate::flow::Request`] was last sent, in the unit of [`crate::bucket`].
+    pub const REQUESTS: &str = "REQUESTS";
     /// What each class stands for.
     pub const CLASS_KEYS: &str = "CLASS_KEYS";
     /// Interfaces by their stable index.
@@ -922,7 +938,7 @@ pub mod name {
     /// A [`super::PolicyInfo`].
     pub const POLICY_INFO: &str = "POLICY_INFO";
     /// Maps that all interfaces of an instance share.
-    pub const SHARED: [&str; 19] = [
+    pub const SHARED: [&str; 21] = [
         POLICY,
         ZONES_V4,
         ZONES_V6,
@@ -934,11 +950,13 @@ pub mod name {
         ON_LINK,
         ENDPOINTS,
         LOCAL,
+        LOCAL_FILTER,
         PENALTY_BOX,
         PENALTY_STATS,
         NEIGHBOURS,
         ROUTES,
         MIRROR,
+        REQUESTS,
         CLASS_KEYS,
         IFACES,
         POLICY_INFO,
@@ -970,6 +988,10 @@ pub mod name {
     pub const TICK: &str = "TICK";
     /// Constant, u64: what the kernel's count of ticks showed at the start.
     pub const FIRST_TICK: &str = "FIRST_TICK";
+    /// Constant, u32: where `tcp_sock` has `snd_una`, in octets; 0 where that isn't known.
+    pub const SND_UNA: &str = "SND_UNA";
+    /// Constant, u32: likewise `snd_nxt`.
+    pub const SND_NXT: &str = "SND_NXT";
 }
 
 #[cfg(test)]
@@ -993,7 +1015,7 @@ mod tests {
             checksum: 3,
             fragment: 2,
             outcome: 0x7f,
-            pad: 0,
+            flow: 3,
             rule: RULE_NONE,
             class: 0x1234,
             faults: 0xf234_5678,

@@ -139,6 +139,7 @@ reasons! {
     ROUTER_ADVERTISEMENT = 24, "router-advertisement", Drop, "V6", "An ICMPv4 router advertisement whose entries are too short, none, or run past its end (RFC 1256 3.1).";
     GROUP_ADDRESS = 25, "group-address", Drop, "V8", "A membership message about what is no group, or sent to where its type does not go (RFC 2236, RFC 9776 4.1.12, 4.2.14).";
     GROUP_SOURCE = 26, "group-source", Drop, "V8", "A membership message from an address that is none of this link (RFC 9776 4.2.13, RFC 9777 5.1.14, 5.2.13).";
+    FLOW_CONTRADICTED = 27, "flow-contradicted", Drop, "V4", "An error about a TCP connection of this machine, of octets that it has not in flight (RFC 5927 4.1).";
     NOT_ICMP = 32, "not-icmp", Pass, "W1", "Neither ICMP, ICMPv6 nor IGMP: passed untouched.";
     VLAN_TAGS_BEYOND_BOUND = 33, "vlan-tags-beyond-bound", Pass, "W1", "More than two VLAN tags; what is behind them is unknown.";
     ACCEPTED = 34, "accepted", Pass, "P2", "A rule passes it.";
@@ -152,6 +153,7 @@ reasons! {
     REJECTED = 42, "rejected", Tx, "P2 G3", "A rule answers it with an ICMP error, sent from the hook.";
     REPLIED = 43, "replied", Tx, "P2 G4", "A rule answers the request from the hook.";
     PENALTY_BOX = 44, "penalty-box", Drop, "L3", "Its source kept exceeding the rule's limit, and is dropped for a time.";
+    UNKNOWN_FLOW = 45, "unknown-flow", Drop, "V4", "An error about a flow, or an answer to a request, that this machine does not know, under a rule that drops such.";
 }
 
 impl Reason {
@@ -211,7 +213,8 @@ pub const BY_RULE: u32 = Reason::UNANSWERABLE.bit()
     | Reason::FRAGMENTED_DISCOVERY.bit()
     | Reason::ROUTER_ADVERTISEMENT.bit()
     | Reason::GROUP_ADDRESS.bit()
-    | Reason::GROUP_SOURCE.bit();
+    | Reason::GROUP_SOURCE.bit()
+    | Reason::FLOW_CONTRADICTED.bit();
 
 /// The faults that can have a packet dropped at a hook. Of what is sent, those that say that it must not
 /// be: all else that is odd about it is the stack's doing, and only noted.

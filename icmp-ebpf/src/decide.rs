@@ -4,11 +4,12 @@
 //! meanwhile. Which rule applies was worked out by the loader: here it is one index into a table
 //! (see [`PolicyTable`]).
 
-use crate::{INTERNAL_ERROR, answer, error::Faults, frame::Buffer, limit, local, rule};
+use crate::{INTERNAL_ERROR, answer, error::Faults, flow, frame::Buffer, limit, local, rule};
 use icmp_common::{
     abi::{
         self, PolicyTable, RULE_NONE, Rule, Trace, action, fragment, hook, policy_flag, rule_flag,
     },
+    flow::state,
     parse::Packet,
     verdict::{JUDGED, Mode, Outcome, Reason, Verdict, enforceable},
 };
@@ -24,14 +25,16 @@ pub struct Decision {
     pub class: u16,
     /// Every fault found.
     pub faults: u32,
+    /// What was found of its flow: one of [`state`].
+    pub flow: u8,
 }
 
 impl Decision {
     /// What it says of the packet. Of one that isn't ours nothing is known.
     #[inline(always)]
     pub fn trace(self, packet: Option<&Packet>) -> Trace {
-        let Self { outcome, rule, class, faults } = self;
-        let decided = Trace { outcome: outcome.0, rule, class, faults, ..Trace::default() };
+        let Self { outcome, rule, class, faults, flow } = self;
+        let decided = Trace { outcome: outcome.0, rule, class, faults, flow, ..Trace::default() };
         let Some(packet) = packet else { return decided };
         Trace {
             family: packet.family,
@@ -53,6 +56,8 @@ pub fn decide<F: Buffer>(frame: &F, packet: &Packet, found: Faults, octets: u64)
         rule: RULE_NONE,
         class: abi::class_headerless(packet.family),
         faults: found.held,
+        // None, and to the verifier, as any other: else all that follows is a state of its own.
+        flow: packet.zero as u8,
     };
     let outcome = outcome(frame, packet, found, octets, &mut decision);
     Decision { outcome, ..decision }
@@ -100,19 +105,39 @@ fn outcome<F: Buffer>(
     // copied. The loader writes no number beyond the rules.
     let rule = &policy.rules[usize::from(number) & (abi::RULES - 1)];
     let observing = observing || rule.flags & rule_flag::OBSERVE != 0;
-    // What holds in any case and this rule can relax by name, and what it asks for in transit.
+    // Of what a rule can relax by name, what has the packet dropped.
+    let enforced = |by_rule: u32| {
+        if observing { 0 } else { by_rule & enforceable(F::HOOK) & !rule.checks_observe }
+    };
+    // What holds in any case, and what this rule asks for in transit.
     let held = found.held & JUDGED;
     if held != 0 || found.in_transit != 0 {
         let by_rule = (held | found.in_transit & rule.checks) & !rule.checks_off;
         decision.faults |= by_rule;
         faults |= by_rule;
-        let enforced = by_rule & enforceable(F::HOOK) & !rule.checks_observe;
-        if !observing && enforced != 0 {
+        let enforced = enforced(by_rule);
+        if enforced != 0 {
             return Outcome::new(Reason::first(enforced), Mode::Enforce);
         }
     }
-
-    let reason = apply(frame, packet, found, octets, policy, rule, observing);
+    // Of what is left, whose flow it is about.
+    let flow = flow::judge(frame, packet, rule);
+    decision.flow |= flow.state;
+    if flow.faults != 0 {
+        let by_rule = flow.faults & !rule.checks_off;
+        decision.faults |= by_rule;
+        faults |= by_rule;
+        let enforced = enforced(by_rule);
+        if enforced != 0 {
+            return Outcome::new(Reason::first(enforced), Mode::Enforce);
+        }
+    }
+    let is_own = flow.state == state::LIVE && rule.flags & rule_flag::EXCEPT_OWN_REQUESTS != 0;
+    let reason = if is_own {
+        Reason::ACCEPTED
+    } else {
+        apply(frame, packet, found, octets, policy, flow.rule(policy, rule), observing)
+    };
     let outcome = Outcome::new(reason, if observing { Mode::Observe } else { Mode::Enforce });
     // A fault that is only observed doesn't exempt the packet from its rule, but where the rule
     // lets it pass, the fault is what there is to tell.

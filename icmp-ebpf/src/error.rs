@@ -1,6 +1,7 @@
 //! Errors: who can send and be sent one, and what they quote. Nothing else pays for this stage.
 
 use crate::{
+    flow,
     frame::{Buffer, XdpFrame},
     local,
     skb::SkbFrame,
@@ -10,12 +11,16 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use icmp_common::{
-    abi::{family, origin},
+    abi::{destination, family, local::BROADCAST, origin},
     answerable::{Original, unanswerable},
+    flow::Flow,
     parse::{Frame, Packet, stage},
     plausible::{self, Claim},
     verdict::{BY_RULE, Reason},
-    wire::quote::{self, Quote},
+    wire::{
+        ipv6::Address,
+        quote::{self, Quote},
+    },
 };
 
 /// The furthest that an error may begin whose quote is read, so that what is behind the quoted
@@ -58,22 +63,27 @@ pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, packet: *const Packet) -> u64
     let Some(packet) = (unsafe { packet.as_ref() }) else { return 0 };
     let ctx = XdpContext::new(ctx);
     let frame = XdpFrame::new(&ctx);
-    let none =
-        || if plausible::is_of_no_family(&frame, packet) { Reason::QUOTE_SOURCE.bit() } else { 0 };
+    let kind = local::kind_at_once(packet.destination);
+    let place = local::destination_as(packet.family, packet.destination, || kind);
+    let in_transit = place != destination::LOCAL;
+    let none = || {
+        flow::note(&Flow { in_transit, ..Flow::default() });
+        if plausible::is_of_no_family(&frame, packet) { Reason::QUOTE_SOURCE.bit() } else { 0 }
+    };
     if packet.family == family::ICMPV6 {
         // In this order: the other way round, what the quote doesn't have is spilled (`R4 !read_ok`).
         let found = read(&frame, packet, family::ICMPV6).map_or_else(none, |quote| {
-            implausible(&frame, packet, family::ICMPV6, &quote)
+            claimed(&frame, packet, family::ICMPV6, in_transit, &quote)
                 | is_unanswerable(&quote, packet, family::ICMPV6, false)
         });
-        placed(found, || local::is_transit(packet))
+        placed(found, || in_transit)
     } else {
-        let to_broadcast = local::is_broadcast(packet.destination);
+        let to_broadcast = kind == BROADCAST;
         let found = read(&frame, packet, family::ICMPV4).map_or_else(none, |quote| {
-            implausible(&frame, packet, family::ICMPV4, &quote)
+            claimed(&frame, packet, family::ICMPV4, in_transit, &quote)
                 | is_unanswerable(&quote, packet, family::ICMPV4, to_broadcast)
         });
-        u64::from(addresses(packet, to_broadcast)) | placed(found, || local::is_transit(packet))
+        u64::from(addresses(packet, to_broadcast)) | placed(found, || in_transit)
     }
 }
 
@@ -90,7 +100,7 @@ pub extern "C" fn icmpgate_skb_error(skb: *mut __sk_buff, packet: *const Packet)
         read(&frame, packet, family::ICMPV6)
             .map_or(0, |quote| is_unanswerable(&quote, packet, family::ICMPV6, false))
     } else {
-        let to_broadcast = local::is_broadcast(packet.destination);
+        let to_broadcast = is_broadcast(packet.destination);
         read(&frame, packet, family::ICMPV4)
             .map_or(0, |quote| is_unanswerable(&quote, packet, family::ICMPV4, to_broadcast))
     };
@@ -101,13 +111,18 @@ pub extern "C" fn icmpgate_skb_error(skb: *mut __sk_buff, packet: *const Packet)
 #[inline(always)]
 fn addresses(packet: &Packet, to_broadcast: bool) -> u32 {
     let mut faults = 0;
-    if local::is_broadcast(packet.source) {
+    if is_broadcast(packet.source) {
         faults |= Reason::ERROR_SOURCE.bit();
     }
     if to_broadcast {
         faults |= Reason::ERROR_DESTINATION.bit();
     }
     faults
+}
+
+#[inline(always)]
+fn is_broadcast(address: Address) -> bool {
+    local::kind_at_once(address) == BROADCAST
 }
 
 /// The packet that it quotes. A quote that can't be read says nothing (W6).
@@ -124,7 +139,7 @@ fn read<F: Frame>(frame: &F, packet: &Packet, family: u8) -> Option<Quote> {
 fn is_unanswerable(quote: &Quote, packet: &Packet, family: u8, to_broadcast: bool) -> u32 {
     let mut original = Original::of_quote(family, quote);
     if family == family::ICMPV4 {
-        original.to_broadcast = local::is_broadcast(quote.destination);
+        original.to_broadcast = is_broadcast(quote.destination);
         // An error goes to whom it quotes as the source: mostly there is nothing to look up again.
         original.from_broadcast = if quote.source == packet.destination {
             to_broadcast
@@ -135,14 +150,22 @@ fn is_unanswerable(quote: &Quote, packet: &Packet, family: u8, to_broadcast: boo
     if unanswerable(&original, packet.ty, packet.code) { Reason::UNANSWERABLE.bit() } else { 0 }
 }
 
-/// V3: the faults of one that says of the packet that it quotes what can't be.
+/// V3: the faults of one that says of the packet that it quotes what can't be. Of whose flow that is, V4 asks
+/// later.
 #[inline(always)]
-fn implausible<F: Frame>(frame: &F, packet: &Packet, family: u8, quote: &Quote) -> u32 {
+fn claimed<F: Frame>(
+    frame: &F,
+    packet: &Packet,
+    family: u8,
+    in_transit: bool,
+    quote: &Quote,
+) -> u32 {
     // A message whose quote was read has its first words.
     let Some([_, _, _, _, word @ ..]) = packet.message(frame).take::<[u8; 8]>() else { return 0 };
     let Packet { ty, code, destination, .. } = *packet;
-    let word = u32::from_be_bytes(word);
-    plausible::faults(&Claim { family, ty, code, destination, word }, quote)
+    let claim = Claim { family, ty, code, destination, word: u32::from_be_bytes(word) };
+    flow::note(&Flow { in_transit, ..Flow::of_quote(&claim, quote) });
+    plausible::faults(&claim, quote)
 }
 
 /// The place of faults: those that a rule can name hold for what is addressed to this machine, in

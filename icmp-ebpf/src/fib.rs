@@ -66,9 +66,9 @@ pub fn is_next_hop(answer: &FibLookup, family: u8, address: Address) -> bool {
     }
 }
 
-/// An address as the kernel's structure has it.
+/// An address as the kernel's structures have it.
 #[inline(always)]
-fn words(address: [u64; 2]) -> [u32; 4] {
+pub fn words(address: [u64; 2]) -> [u32; 4] {
     // SAFETY: 16 octets either way.
     unsafe { core::mem::transmute(address) }
 }

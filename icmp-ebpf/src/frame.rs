@@ -3,7 +3,7 @@
 
 use crate::{
     answer::{Asked, icmpgate_answer},
-    error, link,
+    error, flow, link,
     maps::SCRATCH as SCRATCH_MAP,
     penalty::icmpgate_offence,
     pipeline::icmpgate_read,
@@ -67,6 +67,10 @@ pub trait Buffer: Frame + Sized {
     fn judge(&self, packet: &Packet) -> u64;
     /// The faults of a message for one link alone: see [`crate::link`].
     fn judge_link(&self, packet: &Packet) -> u64;
+    /// What is known of the flow of what arrives: see [`flow::icmpgate_flow`].
+    fn flow(&self, packet: &Packet, in_transit: u32) -> u32;
+    /// Remembers a request that is sent: see [`crate::request`].
+    fn remember(&self, packet: &Packet);
     /// The faults of a redirect that this machine makes: see [`crate::redirect`].
     fn judge_redirect(&self, packet: &Packet) -> u32;
     /// Looks at a packet that exceeded its rule's limit by source, where the rule has a penalty: see
@@ -146,6 +150,15 @@ impl Buffer for XdpFrame<'_> {
     fn judge_link(&self, packet: &Packet) -> u64 {
         link::judge(self.ctx.ctx, packet)
     }
+
+    #[inline(always)]
+    fn flow(&self, packet: &Packet, in_transit: u32) -> u32 {
+        flow::icmpgate_flow(self.ctx.ctx, packet, in_transit)
+    }
+
+    /// What arrives is none of this machine's.
+    #[inline(always)]
+    fn remember(&self, _packet: &Packet) {}
 
     /// What arrives is none.
     #[inline(always)]

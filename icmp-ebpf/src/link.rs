@@ -10,7 +10,7 @@ use crate::{
 };
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use icmp_common::{
-    abi::{endpoint_flag, family},
+    abi::{endpoint_flag, family, local::BROADCAST},
     link::{self, Kind},
     parse::{Packet, find},
     redirect::on_one_network,
@@ -56,7 +56,7 @@ pub extern "C" fn icmpgate_membership(ctx: *mut xdp_md, packet: *const Packet) -
     // What was found of its records depends on where it goes as well.
     let mut found = link::membership(&frame, packet) | packet.faults & Reason::GROUP_ADDRESS.bit();
     if packet.family == family::IGMP {
-        if local::is_broadcast(packet.destination) {
+        if local::kind_at_once(packet.destination) == BROADCAST {
             found |= Reason::GROUP_ADDRESS.bit();
         }
         if is_from_elsewhere(&frame, packet) {

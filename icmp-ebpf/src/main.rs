@@ -16,6 +16,7 @@ mod count;
 mod decide;
 mod error;
 mod fib;
+mod flow;
 mod frame;
 mod key;
 mod limit;
@@ -27,10 +28,12 @@ mod pipeline;
 mod redirect;
 mod reject;
 mod reply;
+mod request;
 mod rule;
 mod sent;
 mod share;
 mod skb;
+mod socket;
 mod zone;
 
 use aya_ebpf::{

@@ -2,10 +2,10 @@
 
 use aya_ebpf::{
     Global,
-    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray, ProgramArray},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray},
     macros::btf_map,
 };
-use icmp_common::{abi, cells::CellSet, parse::Packet, penalty};
+use icmp_common::{abi, cells::CellSet, flow, local, parse::Packet, penalty};
 
 /// Of a map that user space reads as memory, many elements at a time (`BPF_F_MMAPABLE`, Linux 5.5).
 const MAPPED: usize = 1 << 10;
@@ -62,6 +62,10 @@ pub static ENDPOINTS: Array<abi::Endpoint, { abi::INTERFACES }> = Array::new();
 #[btf_map]
 pub static LOCAL: HashMap<[u8; 16], u32, { abi::LOCAL_ADDRESSES }> = HashMap::new();
 
+/// Which addresses are worth a look into that map.
+#[btf_map]
+pub static LOCAL_FILTER: Array<local::Filter, 1> = Array::new();
+
 /// Sources that are boxed or suspected. Not LRU: a flood of suspects mustn't let out who is in.
 #[btf_map]
 pub static PENALTY_BOX: HashMap<penalty::SourceKey, penalty::Source, { penalty::SOURCES }> =
@@ -83,6 +87,10 @@ pub static ROUTES: LpmTrie<[u8; 16], penalty::Route, { penalty::ROUTES }> = LpmT
 /// Words by [`penalty::mirror`]. The loader's alone.
 #[btf_map]
 pub static MIRROR: Array<u64, { penalty::mirror::WORDS }> = Array::new();
+
+/// When each request was last sent, in the unit of bucket time.
+#[btf_map]
+pub static REQUESTS: LruHashMap<flow::Request, u64, { flow::REQUESTS }> = LruHashMap::new();
 
 /// What each class stands for. The loader's alone.
 #[btf_map]
@@ -133,6 +141,10 @@ pub static DROPPED: PerCpuArray<u64, 1> = PerCpuArray::new();
 #[btf_map]
 pub static PACKET: PerCpuArray<Packet, 1> = PerCpuArray::new();
 
+/// What the error at hand is about, while it is.
+#[btf_map]
+pub static QUOTED: PerCpuArray<flow::Flow, 1> = PerCpuArray::new();
+
 /// What is asked to be answered, while it is.
 #[btf_map]
 pub static ASKED: PerCpuArray<crate::answer::Asked, 1> = PerCpuArray::new();
@@ -153,3 +165,11 @@ pub static TICK: Global<u64> = Global::new(4_000_000 << 8);
 /// What the kernel's count of ticks showed at the start (INITIAL_JIFFIES, linux/jiffies.h).
 #[unsafe(no_mangle)]
 pub static FIRST_TICK: Global<u64> = Global::new(0xffff_ffff - 300 * 250 + 1);
+
+/// Where the kernel's `tcp_sock` has the first octet that isn't acknowledged; 0 where that isn't known.
+#[unsafe(no_mangle)]
+pub static SND_UNA: Global<u32> = Global::new(0);
+
+/// Likewise the octet that it sends next.
+#[unsafe(no_mangle)]
+pub static SND_NXT: Global<u32> = Global::new(0);

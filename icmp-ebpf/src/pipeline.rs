@@ -19,7 +19,7 @@ use crate::{
     frame::{Buffer, XdpFrame},
     icmpgate_internal_error,
     maps::PACKET,
-    redirect,
+    redirect, request,
     skb::SkbFrame,
 };
 use aya_ebpf::{
@@ -29,6 +29,7 @@ use aya_ebpf::{
 use core::hint::black_box;
 use icmp_common::{
     abi::{CLASS_NOT_OURS, RULE_NONE},
+    flow::state,
     parse::{self, Candidate, Other, Packet, find},
     plain,
     validate::{note_stage, validate},
@@ -56,7 +57,8 @@ pub fn gate<F: Buffer>(frame: &F) -> Verdict {
         Err(other) => other,
     };
     let outcome = Outcome::new(other.reason, Mode::Enforce);
-    let decision = Decision { outcome, rule: RULE_NONE, class: CLASS_NOT_OURS, faults: 0 };
+    let decision =
+        Decision { outcome, rule: RULE_NONE, class: CLASS_NOT_OURS, faults: 0, flow: state::NONE };
     count::finish::<F>(frame.octets(other.end), decision, None);
     // What isn't ours passes, for each of these reasons.
     Verdict::Pass
@@ -144,5 +146,9 @@ fn conclude<F: Buffer>(frame: &F, packet: &Packet) -> Verdict {
         icmpgate_internal_error();
     }
     count::finish::<F>(octets, decision, Some(packet));
-    decision.outcome.verdict()
+    let verdict = decision.outcome.verdict();
+    if let Verdict::Pass = verdict {
+        request::remember(frame, packet);
+    }
+    verdict
 }

@@ -2,12 +2,13 @@
 
 use crate::{
     answer::Asked, error, frame::Buffer, pipeline::icmpgate_skb_read,
-    redirect::icmpgate_skb_redirect,
+    redirect::icmpgate_skb_redirect, request::icmpgate_skb_request,
 };
 use aya_ebpf::{bindings::__sk_buff, helpers::bpf_skb_pull_data, programs::TcContext};
 use icmp_common::{
     abi::{PolicyTable, Rule, hook, origin},
     cursor::Cursor,
+    flow::state,
     opaque::opaque,
     parse::{Candidate, Frame, Packet},
     verdict::Reason,
@@ -96,6 +97,17 @@ impl Buffer for SkbFrame<'_> {
     #[inline(always)]
     fn judge_link(&self, _packet: &Packet) -> u64 {
         0
+    }
+
+    /// What is sent is this machine's, or none of its business.
+    #[inline(always)]
+    fn flow(&self, _packet: &Packet, _in_transit: u32) -> u32 {
+        state::NONE.into()
+    }
+
+    #[inline(always)]
+    fn remember(&self, packet: &Packet) {
+        icmpgate_skb_request(self.ctx.skb.skb, packet);
     }
 
     #[inline(always)]

@@ -12,6 +12,7 @@ pub mod netns;
 pub mod odds;
 pub mod random;
 pub mod tap;
+pub mod tcp;
 
 pub use daemon::{Daemon, Site};
 pub use frame::{Extension, Frame, Ipv4, Ipv6};

@@ -147,9 +147,10 @@ fn open() -> Lease {
 
 const HERE: (&str, u32) = ("198.51.100.1", local::UNICAST);
 
-/// Every fault of what arrives. What only this machine's own messages have, `verdict_redirects` is about.
+/// Every fault of what arrives and a frame alone can have. What only this machine's own messages have,
+/// `verdict_redirects` is about; what takes a connection, `verdict_flow`.
 fn faults() -> impl Iterator<Item = Reason> {
-    let arriving = enforceable(hook::INGRESS);
+    let arriving = enforceable(hook::INGRESS) & !Reason::FLOW_CONTRADICTED.bit();
     TABLE.iter().map(|e| e.reason).filter(move |r| arriving & r.bit() != 0)
 }
 
@@ -328,7 +329,7 @@ fn who_can_send_an_ipv4_error() {
             let expected = format!("icmpv4 {ty}/{code} good -> drop error-source");
             cases.push((
                 format!("{ty} from {from}"),
-                Ipv4::default().from(of(from)).icmp(error_v4(ty, code, 0)),
+                Ipv4::default().from(of(from)).icmp(error_v4(ty, code, 1400)),
                 expected,
             ));
         }
@@ -336,7 +337,7 @@ fn who_can_send_an_ipv4_error() {
             let expected = format!("icmpv4 {ty}/{code} good -> pass accepted by v4");
             cases.push((
                 format!("{ty} from {from}"),
-                Ipv4::default().from(of(from)).icmp(error_v4(ty, code, 0)),
+                Ipv4::default().from(of(from)).icmp(error_v4(ty, code, 1400)),
                 expected,
             ));
         }
@@ -344,7 +345,7 @@ fn who_can_send_an_ipv4_error() {
             let expected = format!("icmpv4 {ty}/{code} good -> drop error-destination");
             cases.push((
                 format!("{ty} to {to}"),
-                Ipv4::default().to(of(to)).icmp(error_v4(ty, code, 0)),
+                Ipv4::default().to(of(to)).icmp(error_v4(ty, code, 1400)),
                 expected,
             ));
         }
@@ -352,7 +353,7 @@ fn who_can_send_an_ipv4_error() {
             let expected = format!("icmpv4 {ty}/{code} good -> pass accepted by v4");
             cases.push((
                 format!("{ty} to {to}"),
-                Ipv4::default().to(of(to)).icmp(error_v4(ty, code, 0)),
+                Ipv4::default().to(of(to)).icmp(error_v4(ty, code, 1400)),
                 expected,
             ));
         }
@@ -439,6 +440,8 @@ fn every_reason_is_reached() {
     note(&mut gate, Ipv6::default().icmp(Message::new(148, 0).zeros(8)).into());
     note(&mut gate, Ipv4::default().icmp(error_v4(4, 0, 0)).into());
     note(&mut gate, Ipv4::default().icmp(error_v4(5, 0, 0)).into());
+    gate.apply_profile(Profile::Strict);
+    note(&mut gate, Ipv4::default().icmp(error_v4(3, 1, 0)).into());
     for policy in [LIMITED.to_owned(), LIMITED.replace("random", "reserve = true, random")] {
         gate.apply(&policy);
         note(&mut gate, Ipv4::default().icmp(echo(8)).into());
@@ -461,6 +464,8 @@ fn every_reason_is_reached() {
             (None, Reason::NOT_RUNNABLE) => "in `explain` alone",
             // Whom it may be held against takes the machine's neighbours.
             (None, Reason::PENALTY_BOX) => "in `verdict_penalty`",
+            // It takes a connection.
+            (None, Reason::FLOW_CONTRADICTED) => "in `verdict_flow`",
             // It takes the machine's routes.
             (None, Reason::REDIRECT_UNFOUNDED) => "in `verdict_redirects`",
             (None, _) => panic!("no packet comes to {}", entry.label),

@@ -73,7 +73,15 @@ fn expected(profile: Profile, f: u8, ty: u8, code: u8, part: u8, in_transit: boo
     if part == fragment::FIRST && (f == family::IGMP || unfragmented) {
         return DROP;
     }
+    let is_error = match f {
+        family::ICMPV4 => matches!(ty, 3 | 11 | 12),
+        _ => f == family::ICMPV6 && ty < 128,
+    };
     match profile {
+        // Nothing here has sent what they quote.
+        Profile::Strict if is_error && !in_transit && host(f, ty, code) == PASS => {
+            Err(Reason::UNKNOWN_FLOW)
+        }
         Profile::Router if in_transit => transit(f, ty),
         Profile::Strict if (f, ty) == (family::ICMPV4, 8) || (f, ty) == (family::ICMPV6, 128) => {
             DROP
@@ -110,8 +118,8 @@ fn frame(n: usize, f: u8, ty: u8, code: u8, part: u8, in_transit: bool) -> Vec<u
         (family::ICMPV6, 130) => zeros.zeros(24),
         // About a packet that whoever it goes to has sent, and that was too big where that is said.
         (family::ICMPV4, 3..=5 | 11 | 12) => {
-            let quoted = Ipv4::between(to4, "203.0.113.77").payload(17, [0; 8]);
-            Message::new(ty, code).word(0).octets(quoted.packet()).zeros(52)
+            let quoted = Ipv4::between(to4, "203.0.113.77").payload(17, [0; 8]).total_length(1500);
+            Message::new(ty, code).word(1400).octets(quoted.packet()).zeros(52)
         }
         (family::ICMPV6, 0..=127) => {
             let quoted = Ipv6::between(to6, "2001:db8:9::77").payload(17, [0; 8]);

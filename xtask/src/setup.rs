@@ -61,11 +61,13 @@ const fn tool(package: &'static str, file: &'static str) -> Tool {
     Tool { package, file }
 }
 
-const TEST_TOOLS: [Tool; 9] = [
+const TEST_TOOLS: [Tool; 11] = [
     tool("iproute2", "ip"),
     tool("iputils-ping", "ping"),
     tool("traceroute", "traceroute"),
     tool("fping", "fping"),
+    tool("mtr-tiny", "mtr"),
+    tool("nftables", "nft"),
     tool("tshark", "tshark"),
     tool("python3-scapy", "/usr/lib/python3/dist-packages/scapy/all.py"),
     tool("ethtool", "ethtool"),

@@ -18,7 +18,7 @@ use crate::{
 use anyhow::Context as _;
 use icmp_common::{
     abi::{RULE_NONE, Trace, checksum, family, fragment, limit_flag, origin, tc_action},
-    classify,
+    classify, flow,
     verdict::{FAULTS, JUDGED, Mode, Outcome, Reason, Verdict, enforceable},
 };
 use serde::Serialize;
@@ -256,6 +256,9 @@ struct Line<'a> {
     verdict: Option<&'static str>,
     reason: &'static str,
     rule: Option<&'a str>,
+    /// What was found of its flow, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     would: Option<&'static str>,
 }
@@ -344,6 +347,7 @@ impl Explainer {
             verdict: explained.verdict().map(Verdict::label),
             reason: explained.reason().label(),
             rule: trace.and_then(|t| self.rule(t)),
+            flow: trace.and_then(|t| flow::state::label(t.flow)),
             would: explained.would().map(Verdict::label),
         }
     }
@@ -424,6 +428,7 @@ fn facts(trace: &Trace) -> Vec<String> {
         other => facts.push(format!("{} fragment", fragment::label(other))),
     }
     facts.extend(checksum::label(trace.checksum).map(|label| format!("checksum {label}")));
+    facts.extend(flow::state::label(trace.flow).map(|label| format!("flow {label}")));
     facts
 }
 
@@ -515,6 +520,7 @@ mod tests {
             verdict: Some("pass"),
             reason: "accepted",
             rule: None,
+            flow: None,
             would: None,
         };
         assert_eq!(

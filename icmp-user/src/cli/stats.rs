@@ -48,6 +48,8 @@ struct Limit<'a> {
     key: &'static str,
     unit: &'static str,
     reserve: bool,
+    /// Whether it is of what the rule matches and whose flow is unknown.
+    unknown_flow: bool,
     /// Null for a share, as the next two.
     rate: Option<u64>,
     period_s: Option<u32>,
@@ -89,6 +91,7 @@ impl<'a> Stats<'a> {
                 key: l.key,
                 unit: l.unit,
                 reserve: l.reserve,
+                unknown_flow: l.unknown_flow,
                 rate: None,
                 period_s: None,
                 burst: None,
@@ -237,6 +240,12 @@ fn pace(limit: &LimitState) -> [String; 2] {
     }
 }
 
+/// What draws on it.
+fn drawn_by(limit: &LimitState) -> String {
+    let key = if limit.reserve { "reserve" } else { limit.key };
+    if limit.unknown_flow { format!("{key}, unknown flows") } else { key.to_owned() }
+}
+
 /// The limits that packets have met, and the table of their keys.
 fn write_limits(out: &mut Out, snapshot: &Snapshot) -> std::io::Result<()> {
     let head = ["HOOK", "LIMIT OF", "BY", "RATE", "BURST", "LEFT", "PASSED", "REFUSED"];
@@ -246,7 +255,7 @@ fn write_limits(out: &mut Out, snapshot: &Snapshot) -> std::io::Result<()> {
         rows.push([
             limit.hook.to_owned(),
             limit.rule.clone(),
-            if limit.reserve { "reserve" } else { limit.key }.to_owned(),
+            drawn_by(limit),
             rate,
             burst,
             limit.level.map_or("-".to_owned(), |level| level.to_string()),

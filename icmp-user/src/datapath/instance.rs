@@ -2,6 +2,7 @@
 
 use super::{
     Error, Maps, PinDir,
+    btf::tcp_sequence,
     counters::Counters,
     first_tick,
     maps::Value,
@@ -337,6 +338,7 @@ fn constants(cell_sets: u32) -> Constants {
         tracing: false,
         tick: tick_units(),
         first_tick: first_tick(),
+        tcp_sequence: tcp_sequence().unwrap_or_default(),
         cell_sets,
     }
 }

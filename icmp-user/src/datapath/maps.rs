@@ -15,6 +15,7 @@ use icmp_common::abi::{
     OnLink, PolicyInfo, PolicyTable, SCHEMA, bucket_of_share, hook, limit_flag, name,
 };
 use icmp_common::cells::CellSet;
+use icmp_common::local::{self as filter, FILTER_WORDS, Filter};
 use icmp_common::share::Speed;
 use icmp_common::wire::ipv6::Address;
 use ipnet::Ipv6Net;
@@ -51,6 +52,7 @@ pub struct Maps {
     on_link: Array<MapData, Value<OnLink>>,
     endpoints: Array<MapData, Value<abi::Endpoint>>,
     local: HashMap<MapData, [u8; 16], u32>,
+    local_filter: Array<MapData, Value<Filter>>,
     penalty: PenaltyBox,
     class_keys: Array<MapData, Value<ClassKey>>,
     all_class_keys: Elements<ClassKey>,
@@ -105,6 +107,7 @@ impl Maps {
             on_link: map(name::ON_LINK)?.try_into()?,
             endpoints: map(name::ENDPOINTS)?.try_into()?,
             local: map(name::LOCAL)?.try_into()?,
+            local_filter: map(name::LOCAL_FILTER)?.try_into()?,
             penalty: PenaltyBox::from(&mut map)?,
             all_class_keys: Elements::of(&class_keys, name::CLASS_KEYS)?,
             class_keys: class_keys.try_into()?,
@@ -173,7 +176,23 @@ impl Maps {
         let Modes { ingress: mode, egress } = modes;
         let before = self.interfaces.get(&id, 0)?.0;
         let interface = abi::Interface { name: padded(name), ifindex, mode, egress, ..before };
-        Ok(self.interfaces.set(id, Value(interface), 0)?)
+        self.interfaces.set(id, Value(interface), 0)?;
+        self.note_requests(id, egress != abi::egress_mode::DETACHED)
+    }
+
+    /// Notes whether the requests of this machine that leave by an interface are seen.
+    ///
+    /// # Errors
+    /// Where the map can't be written.
+    pub fn note_requests(&mut self, id: u32, seen: bool) -> Result<(), Error> {
+        let mut endpoint = self.endpoints.get(&id, 0)?.0;
+        let flags = endpoint.flags & !abi::endpoint_flag::REQUESTS_NOTED;
+        let flags = if seen { flags | abi::endpoint_flag::REQUESTS_NOTED } else { flags };
+        if flags == endpoint.flags {
+            return Ok(());
+        }
+        endpoint.flags = flags;
+        Ok(self.endpoints.set(id, Value(endpoint), 0)?)
     }
 
     /// Gives the entry of an interface another name; its stable index stays. An entry that has that
@@ -421,7 +440,8 @@ impl Maps {
             interface.link_speed = endpoint.speed.0;
             self.interfaces.set(id, Value(interface), 0)?;
         }
-        let value = endpoint.value(tai_offset(), interface.speed());
+        let mut value = endpoint.value(tai_offset(), interface.speed());
+        value.flags |= self.endpoints.get(&id, 0)?.0.flags & abi::endpoint_flag::REQUESTS_NOTED;
         Ok(self.endpoints.set(id, Value(value), 0)?)
     }
 
@@ -434,6 +454,8 @@ impl Maps {
         let wanted: std::collections::HashMap<[u8; 16], u32> =
             fitting.iter().map(|a| (a.octets, a.kind)).collect();
         let present: Vec<[u8; 16]> = self.local.keys().collect::<Result<_, _>>()?;
+        // Both before and after, since what it doesn't have isn't looked up.
+        self.local_filter.set(0, Value(filter_of(present.iter().chain(wanted.keys()))), 0)?;
         // New ones last, so that a full map has room for them.
         for gone in present.iter().filter(|a| !wanted.contains_key(*a)) {
             self.local.remove(gone)?;
@@ -441,8 +463,16 @@ impl Maps {
         for (address, kind) in &wanted {
             self.local.insert(address, kind, 0)?;
         }
+        self.local_filter.set(0, Value(filter_of(wanted.keys())), 0)?;
         Ok(addresses.len() - fitting.len())
     }
+}
+
+/// The filter before these addresses.
+fn filter_of<'a>(addresses: impl Iterator<Item = &'a [u8; 16]>) -> Filter {
+    let mut filter = [0; FILTER_WORDS];
+    addresses.for_each(|octets| filter::add(&mut filter, Address::new(*octets).0));
+    filter
 }
 
 /// How an interface is attached, by hook.

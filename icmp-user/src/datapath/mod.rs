@@ -7,6 +7,7 @@
 
 mod address;
 mod attach;
+mod btf;
 mod cells;
 mod counters;
 mod egress;
@@ -31,6 +32,7 @@ mod zones;
 
 pub use address::{LocalAddress, Surroundings, surroundings, watch as watch_addresses};
 pub use attach::{AttachMode, Attached, attach, detach, detach_all, reattach};
+pub use btf::{members as btf_members, tcp_sequence};
 pub use counters::{CounterEntry, Counters};
 pub use endpoint::{Endpoint, tai_offset};
 pub use error::Error;

@@ -17,6 +17,9 @@ pub(super) struct Constants {
     pub tick: u64,
     /// What the kernel's count of ticks showed at the start.
     pub first_tick: u64,
+    /// Where a TCP socket has the first octet that isn't acknowledged, and the next that it sends; 0 where that isn't
+    /// known.
+    pub tcp_sequence: [u32; 2],
     /// How many sets of cells are made, where they aren't there; 0 for the object's own number.
     pub cell_sets: u32,
 }
@@ -35,6 +38,7 @@ pub(super) fn load(place: &Place<'_>, constants: Constants) -> Result<Ebpf, Erro
         return Err(Error::NotBuilt);
     }
     let tracing = u32::from(constants.tracing);
+    let [snd_una, snd_nxt] = &constants.tcp_sequence;
     let mut loader = EbpfLoader::new();
     loader
         // The object names no type of the kernel's own, whose BTF is several MB.
@@ -44,7 +48,9 @@ pub(super) fn load(place: &Place<'_>, constants: Constants) -> Result<Ebpf, Erro
         .override_global(name::INTERFACE_ID, &constants.interface_id, true)
         .override_global(name::TRACING, &tracing, true)
         .override_global(name::TICK, &constants.tick, true)
-        .override_global(name::FIRST_TICK, &constants.first_tick, true);
+        .override_global(name::FIRST_TICK, &constants.first_tick, true)
+        .override_global(name::SND_UNA, snd_una, true)
+        .override_global(name::SND_NXT, snd_nxt, true);
     if constants.cell_sets != 0 {
         loader.map_max_entries(name::CELLS, constants.cell_sets);
     }

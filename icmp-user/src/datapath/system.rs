@@ -1,12 +1,12 @@
 //! What the machine must have, and what it is better for it to have.
 
-use super::Error;
+use super::{Error, btf::tcp_sequence};
 use icmp_common::bucket::{UNITS_PER_NS, UNITS_PER_S};
 use nix::{
     sys::time::TimeSpec,
     time::{ClockId, clock_getres, clock_gettime},
 };
-use std::{fs, path::Path};
+use std::fs;
 
 /// Something that lacks and is worth a line, but doesn't stop anything.
 pub type Note = String;
@@ -16,7 +16,7 @@ const NEEDED: [(&str, u32); 3] = [("CAP_NET_ADMIN", 12), ("CAP_PERFMON", 38), ("
 /// Root's own, which implies the BPF ones for kernels and files that still ask for it.
 const SYS_ADMIN: u32 = 21;
 
-/// Looks at the capabilities of this process, the JIT and the kernel's BTF.
+/// Looks at the capabilities of this process, the JIT, and what the kernel's BTF has to tell.
 ///
 /// # Errors
 /// [`Error::Privilege`] naming each capability that lacks.
@@ -36,9 +36,9 @@ pub fn check() -> Result<Vec<Note>, Error> {
                 .to_owned(),
         );
     }
-    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+    if tcp_sequence().is_none() {
         notes.push(
-            "this kernel shows no BTF (/sys/kernel/btf/vmlinux); nothing that is in force in this version needs it"
+            "this kernel doesn't say where it keeps the sequence numbers of TCP (tcp_sock in /sys/kernel/btf/vmlinux); errors about a live connection are not held against them, and the check flow-contradicted finds nothing"
                 .to_owned(),
         );
     }

@@ -155,7 +155,8 @@ fn limits(states: &[LimitState], add: &mut impl FnMut(Declaration, Vec<Metric>))
         .enumerate()
         .map(|(i, state)| {
             let same = |other: &&LimitState| {
-                (other.hook, &other.rule, other.key) == (state.hook, &state.rule, state.key)
+                let of = |s: &LimitState| (s.hook, s.rule.clone(), s.key, s.unknown_flow);
+                of(other) == of(state)
             };
             (state, (states[..i].iter().filter(same).count() + 1).to_string())
         })
@@ -213,11 +214,12 @@ fn kernel(counts: &[KernelCount], add: &mut impl FnMut(Declaration, Vec<Metric>)
     }
 }
 
-fn limit_labels<'a>(state: &'a LimitState, number: &'a str) -> [(&'static str, &'a str); 5] {
+fn limit_labels<'a>(state: &'a LimitState, number: &'a str) -> [(&'static str, &'a str); 6] {
     [
         ("hook", state.hook),
         ("rule", state.rule.as_str()),
         ("key", state.key),
+        ("flow", if state.unknown_flow { "unknown" } else { "any" }),
         ("unit", state.unit),
         ("number", number),
     ]

@@ -61,6 +61,8 @@ pub struct LimitState {
     pub pace: Pace,
     /// Whether it is a reserve.
     pub reserve: bool,
+    /// Whether it is of what its rule matches and whose flow is unknown.
+    pub unknown_flow: bool,
     /// Packets within it.
     pub passed: u64,
     /// Packets beyond it.
@@ -112,6 +114,7 @@ impl LimitState {
             unit: if octets { "octets" } else { "packets" },
             pace,
             reserve: info.flags & limit_flag::RESERVE != 0,
+            unknown_flow: info.flags & limit_flag::UNKNOWN_FLOW != 0,
             passed: count.passed,
             refused: count.refused,
             level: in_total.then(|| left.min(burst.into()) as u64),
@@ -530,6 +533,7 @@ pub(super) mod tests {
             unit: "packets",
             pace: Pace::Rate { rate: 5000, period_s: 1, burst: 5000 },
             reserve: false,
+            unknown_flow: false,
             passed: 40,
             refused: 2,
             level,

@@ -1,10 +1,10 @@
 //! A checked policy as the maps hold it.
 
 use super::decide::{self, Decider, type_index};
-use super::limits::{Assigner, LimitUse};
+use super::limits::{Assigner, LimitUse, Whose};
 use super::registry;
 use super::zone::{self, ZoneSets};
-use super::{CheckMode, CheckedPolicy, Checks, Effect, Hook, Key, Rule};
+use super::{CheckMode, CheckedPolicy, Checks, Effect, Hook, Key, Rule, UnknownFlow};
 use icmp_common::abi::Rule as TableRule;
 use icmp_common::abi::{
     CELL_SETS, CLASSES, ClassEntry, ClassKey, INTERFACES, LIMITS, PolicyInfo, PolicyTable,
@@ -257,7 +257,9 @@ impl CheckedPolicy {
         decider.write(&mut table.decisions);
         let mut rule_names: Vec<String> = rules.iter().map(|r| r.name.clone()).collect();
         limits.extend(write_rules(&mut table, &rules, &self.checks, hook, assigner)?);
-        write_exempt(&mut table, &rules, &decider, &mut rule_names, &mut rule_indices)?;
+        let mut twins = Twins { names: &mut rule_names, indices: &mut rule_indices };
+        limits.extend(write_flows(&mut table, &rules, &self.checks, hook, assigner, &mut twins)?);
+        write_exempt(&mut table, &rules, &decider, &mut twins)?;
         write_default(&mut table, &mut rule_names);
 
         let (dimensions, rows) = decider.dimensions();
@@ -477,9 +479,73 @@ fn write_rules(
             }
             Effect::Reply(_) => (slot.action, slot.reason) = (action::REPLY, Reason::DENIED.0),
         }
-        uses.extend(assigner.assign(number, rule, effect.limits(), hook.index(), slot)?);
+        let whose = Whose { number, rule, of_unknown: false };
+        uses.extend(assigner.assign(whose, effect.limits(), hook.index(), slot)?);
     }
     Ok(uses)
+}
+
+/// Has those rules ask for flows to which they matter, and gives one that says what becomes of unknown flows a
+/// twin that does it.
+fn write_flows(
+    table: &mut PolicyTable,
+    rules: &[&Rule],
+    checks: &Checks,
+    hook: Hook,
+    assigner: &mut Assigner<'_>,
+    twins: &mut Twins<'_>,
+) -> Result<Vec<LimitUse>, CompileError> {
+    let mut uses = Vec::new();
+    for (number, rule) in rules.iter().enumerate() {
+        table.rules[number].unknown = RULE_NONE;
+        if !rule.asks_flow(checks) {
+            continue;
+        }
+        table.rules[number].flags |= rule_flag::FLOW;
+        if rule.excepts_own_requests() {
+            table.rules[number].flags |= rule_flag::EXCEPT_OWN_REQUESTS;
+        }
+        let Some(unknown) = &rule.unknown_flow else { continue };
+        let twin = twins.add(number)?;
+        let mut slot = TableRule {
+            flags: table.rules[number].flags & rule_flag::OBSERVE,
+            unknown: RULE_NONE,
+            ..TableRule::default()
+        };
+        match unknown {
+            UnknownFlow::Drop => {
+                (slot.action, slot.reason) = (action::DROP, Reason::UNKNOWN_FLOW.0);
+            }
+            UnknownFlow::Limit(limit) => {
+                (slot.action, slot.reason) = (action::LIMIT, Reason::OVER_LIMIT.0);
+                let whose = Whose { number: twin, rule, of_unknown: true };
+                uses.extend(assigner.assign(whose, &[*limit], hook.index(), &mut slot)?);
+            }
+        }
+        table.rules[usize::from(twin)] = slot;
+        table.rules[number].unknown = twin;
+    }
+    Ok(uses)
+}
+
+/// Rules of the table beside those that are written, each with the name of the one that it is a twin of.
+struct Twins<'a> {
+    names: &'a mut Vec<String>,
+    indices: &'a mut Vec<usize>,
+}
+
+impl Twins<'_> {
+    /// The number of one more, a twin of this one.
+    fn add(&mut self, of: usize) -> Result<u16, CompileError> {
+        let number = self.names.len();
+        // One is kept for what no rule matches.
+        if number >= RULES - 1 {
+            return Err(CompileError::Rules { found: number + 1 });
+        }
+        self.names.push(self.names[of].clone());
+        self.indices.push(self.indices[of]);
+        Ok(number as u16)
+    }
 }
 
 /// Gives a rule whose penalty exempts zones a twin without it, of the same limits, and the twin the
@@ -488,27 +554,21 @@ fn write_exempt(
     table: &mut PolicyTable,
     rules: &[&Rule],
     decider: &Decider<'_>,
-    names: &mut Vec<String>,
-    indices: &mut Vec<usize>,
+    twins: &mut Twins<'_>,
 ) -> Result<(), CompileError> {
     for (number, rule) in rules.iter().enumerate() {
         let Some(penalty) = rule.penalty.as_ref().filter(|p| !p.exempt.is_empty()) else {
             continue;
         };
-        let twin = names.len();
-        // One is kept for what no rule matches.
-        if twin >= RULES - 1 {
-            return Err(CompileError::Rules { found: twin + 1 });
-        }
-        table.rules[twin] = TableRule { penalty: Penalty::default(), ..table.rules[number] };
+        let twin = twins.add(number)?;
+        table.rules[usize::from(twin)] =
+            TableRule { penalty: Penalty::default(), ..table.rules[number] };
         let exempt = |chain: &[usize]| chain.iter().any(|zone| penalty.exempt.contains(zone));
         for place in decider.places(exempt) {
             if table.decisions[place] == number as u16 {
-                table.decisions[place] = twin as u16;
+                table.decisions[place] = twin;
             }
         }
-        names.push(rule.name.clone());
-        indices.push(indices[number]);
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ pub(super) fn rule_checks() -> impl Iterator<Item = Reason> {
     (0..FAULTS).map(Reason).filter(|fault| BY_RULE & fault.bit() != 0)
 }
 /// Those that a later version makes, and their rows.
-pub(super) const LATER_CHECKS: &[(&str, &str)] = &[("flow", "V4"), ("redirect", "V5")];
+pub(super) const LATER_CHECKS: &[(&str, &str)] = &[("redirect", "V5")];
 /// What an enforcement can be set to.
 pub(super) const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 

@@ -19,7 +19,7 @@ pub struct Inert {
 /// What isn't in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum InertKind {
-    /// Checks V3 to V8, the budget of unknown flows included.
+    /// Checks V5.
     Checks,
     /// What the rule spares.
     Exceptions,
@@ -32,7 +32,7 @@ impl InertKind {
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Checks => "checks of quotes, flows, neighbours and group members",
+            Self::Checks => "checks of redirects",
             Self::Exceptions => "exceptions",
         }
     }
@@ -61,9 +61,7 @@ pub(super) fn of(rules: &[Rule]) -> Vec<Inert> {
 fn has(rule: &Rule, kind: InertKind) -> bool {
     match kind {
         InertKind::Checks => {
-            rule.inert_checks().next().is_some()
-                || rule.unknown_flow.is_some()
-                || rule.action == Action::VerifyRedirect
+            rule.inert_checks().next().is_some() || rule.action == Action::VerifyRedirect
         }
         InertKind::Exceptions => rule.inert_exceptions().next().is_some(),
     }

@@ -41,6 +41,17 @@ pub struct LimitUse {
     pub kept: bool,
 }
 
+/// Whose limits are given out.
+#[derive(Clone, Copy)]
+pub(super) struct Whose<'a> {
+    /// The number in the table of its hook.
+    pub number: u16,
+    /// The rule.
+    pub rule: &'a Rule,
+    /// Whether they are of what its flow isn't known of.
+    pub of_unknown: bool,
+}
+
 /// What is known when limits are given out.
 pub(super) struct Assigner<'a> {
     present: HashMap<u64, u32>,
@@ -73,8 +84,7 @@ impl<'a> Assigner<'a> {
     /// Gives a rule's limits theirs, and writes them into the rule of the table.
     pub fn assign(
         &mut self,
-        number: u16,
-        rule: &Rule,
+        whose: Whose<'_>,
         limits: &[RateLimit],
         hook: u8,
         to: &mut icmp_common::abi::Rule,
@@ -84,7 +94,7 @@ impl<'a> Assigner<'a> {
         for limit in limits {
             // Reading refused what has no bucket.
             let Some(units) = limit.bucket() else { continue };
-            let mut info = self.info(rule, limit, hook);
+            let mut info = self.info(whose, limit, hook);
             (info.cost, info.depth) = (units.cost, units.depth);
             if units.fits_ticks(self.tick_units) {
                 info.flags |= limit_flag::TICKS;
@@ -118,7 +128,13 @@ impl<'a> Assigner<'a> {
                 keyed += 1;
                 LimitPlace::Keyed(keyed - 1)
             };
-            uses.push(LimitUse { rule: number, place, limit: index, info, kept: kept.is_some() });
+            uses.push(LimitUse {
+                rule: whose.number,
+                place,
+                limit: index,
+                info,
+                kept: kept.is_some(),
+            });
         }
         Ok(uses)
     }
@@ -132,8 +148,9 @@ impl<'a> Assigner<'a> {
         Ok(range.find(is_free).ok_or(full)? as u32)
     }
 
-    fn info(&mut self, rule: &Rule, limit: &RateLimit, hook: u8) -> LimitInfo {
-        let mut fingerprint = fingerprint(rule, limit, hook);
+    fn info(&mut self, whose: Whose<'_>, limit: &RateLimit, hook: u8) -> LimitInfo {
+        let mut fingerprint = fingerprint(whose, limit, hook);
+        let rule = whose.rule;
         // Two limits with one fingerprint would share a bucket. That takes a rule with twice the
         // same limit, or an accident of the hash.
         while !self.taken.insert(fingerprint) {
@@ -151,6 +168,7 @@ impl<'a> Assigner<'a> {
             (limit.is_share(), limit_flag::SHARE),
             (limit.random, limit_flag::RANDOM),
             (limit.reserve, limit_flag::RESERVE),
+            (whose.of_unknown, limit_flag::UNKNOWN_FLOW),
             (by_link && rule.excepts_gateway(), limit_flag::EXCEPT_GATEWAY),
         ] {
             if set {
@@ -194,7 +212,7 @@ fn pace(limit: &RateLimit) -> PaceNumbers {
 
 /// FNV-1a, 64 bits, of what makes a limit what it is. Its values stand in pinned maps, so it must
 /// be the same in every version: no hasher of the standard library promises that.
-fn fingerprint(rule: &Rule, limit: &RateLimit, hook: u8) -> u64 {
+fn fingerprint(whose: Whose<'_>, limit: &RateLimit, hook: u8) -> u64 {
     let pace = pace(limit);
     let prefix = |bits: Option<u8>| bits.map_or(u64::MAX, u64::from);
     let numbers = [
@@ -205,10 +223,11 @@ fn fingerprint(rule: &Rule, limit: &RateLimit, hook: u8) -> u64 {
         limit.key.code().into(),
         prefix(limit.prefix_v4),
         prefix(limit.prefix_v6),
-        u64::from(limit.random) | u64::from(limit.reserve) << 1,
+        u64::from(limit.random) | u64::from(limit.reserve) << 1 | u64::from(whose.of_unknown) << 2,
         hook.into(),
     ];
-    let octets = rule.name.bytes().chain([0]).chain(numbers.into_iter().flat_map(u64::to_le_bytes));
+    let octets =
+        whose.rule.name.bytes().chain([0]).chain(numbers.into_iter().flat_map(u64::to_le_bytes));
     let hash = octets.fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
         (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
     });

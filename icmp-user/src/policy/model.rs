@@ -2,9 +2,11 @@
 
 use super::values::Values;
 use super::{Inert, Profile};
-use icmp_common::abi::{family, fragment, hook, limit_key};
+use icmp_common::abi::{destination, family, fragment, hook, limit_key};
 use icmp_common::answer::Error;
 use icmp_common::bucket::{Limit, Unit};
+use icmp_common::classify::is_error;
+use icmp_common::flow::answered;
 use icmp_common::share::{self, Share, Speed};
 use icmp_common::verdict::{FAULTS, Mode, Reason};
 use ipnet::IpNet;
@@ -205,6 +207,16 @@ impl Pattern {
     #[must_use]
     pub fn covers_ipv6(&self) -> bool {
         self.family.is_none_or(|f| f == family::ICMPV6)
+    }
+
+    /// Whether it can be about an error, or an answer to a request of this machine's.
+    #[must_use]
+    pub fn can_have_flow(&self) -> bool {
+        let of = |family: u8, ty| is_error(family, ty) || answered(family, ty).is_some();
+        let matches = |ty| self.types.as_ref().is_none_or(|types| types.contains(ty));
+        let is = |family: u8| (0..=u8::MAX).any(|ty| matches(ty) && of(family, ty));
+        let families = family::ALL.into_iter().filter(|f| self.family.is_none_or(|own| own == *f));
+        !self.is_later_fragment() && families.into_iter().any(is)
     }
 
     /// Whether it is about later fragments only.
@@ -427,6 +439,8 @@ pub enum UnknownFlow {
 
 /// The name of the exception for gateways.
 const GATEWAY: &str = "gateway";
+/// That for what answers this machine's own requests.
+const OWN_REQUESTS: &str = "own-requests";
 
 /// A rule, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -515,6 +529,12 @@ impl Rule {
         self.except.iter().any(|e| e == GATEWAY)
     }
 
+    /// Whether what answers a request of this machine's own passes, though it drops.
+    #[must_use]
+    pub fn excepts_own_requests(&self) -> bool {
+        self.action == Action::Drop && self.except.iter().any(|e| e == OWN_REQUESTS)
+    }
+
     /// The checks that it names and this version makes, each a fault, and what it says is done about it.
     pub fn checks_in_force(&self) -> impl Iterator<Item = (Reason, Option<CheckMode>)> {
         self.checks.iter().filter_map(|check| Some((check.fault()?, check.mode)))
@@ -527,7 +547,21 @@ impl Rule {
 
     /// What it spares and this version can't tell.
     pub fn inert_exceptions(&self) -> impl Iterator<Item = &str> {
-        self.except.iter().map(String::as_str).filter(|e| *e != GATEWAY)
+        self.except.iter().map(String::as_str).filter(|e| ![GATEWAY, OWN_REQUESTS].contains(e))
+    }
+
+    /// Whether it asks whose flow a packet is about, as far as these checks go. It isn't asked of what is dropped
+    /// anyway, nor of what is in transit unless the rule says so.
+    #[must_use]
+    pub fn asks_flow(&self, checks: &Checks) -> bool {
+        let named = self.checks_in_force().any(|(fault, _)| fault == Reason::FLOW_CONTRADICTED);
+        let is_off = checks.under(self).get(Reason::FLOW_CONTRADICTED) == CheckMode::Off;
+        let is_judged = self.pattern.destination != Some(destination::TRANSIT) || named && !is_off;
+        let decides = match self.effect() {
+            Effect::Drop(_) => self.excepts_own_requests(),
+            _ => self.unknown_flow.is_some() || !is_off,
+        };
+        self.pattern.hook() == Hook::Ingress && self.pattern.can_have_flow() && is_judged && decides
     }
 
     /// What it comes to in this version. A redirect, which nothing verifies yet, is dropped.

@@ -31,6 +31,7 @@ const KEYS: &[&str] = &[
     "reject",
     "mode",
     "checks",
+    "unknown-flow",
     "source",
 ];
 /// The keys of a rule in a profile: what isn't in force yet as well.
@@ -56,11 +57,8 @@ const PROFILE_KEYS: &[&str] = &[
     "except",
 ];
 /// The keys that a later version has.
-const LATER_KEYS: &[LaterKey] = &[
-    ("unknown-flow", "checks of the flow that an error is about"),
-    ("except", "exceptions"),
-    ("beyond", "a choice of what happens beyond a limit"),
-];
+const LATER_KEYS: &[LaterKey] =
+    &[("except", "exceptions"), ("beyond", "a choice of what happens beyond a limit")];
 /// What a profile's rule can spare, once a version can tell.
 const EXCEPTIONS: &[(&str, ())] = &[("own-requests", ()), ("listed-routers", ()), ("gateway", ())];
 const DESTINATIONS: &[(&str, u8)] =
@@ -108,15 +106,11 @@ pub(super) fn read(reader: &mut Reader, table: &DeTable<'_>, span: Span) -> Writ
         reader.missing(span.clone(), "source", "the rule", "the RFC that lays it down");
     }
     let checks = read_checks(reader, table);
-    let (mut except, mut unknown_flow) = (Vec::new(), None);
-    if !operator {
-        except = read_labels(reader, table, "except", EXCEPTIONS);
-        unknown_flow =
-            reader.get(table, "unknown-flow").and_then(|(_, v)| match v.get_ref().as_str() {
-                Some("drop") => Some(UnknownFlow::Drop),
-                _ => limit::read(reader, v).map(UnknownFlow::Limit),
-            });
-    }
+    let unknown_flow = read_unknown_flow(reader, table, action, &pattern);
+    let except = match operator {
+        true => Vec::new(),
+        false => read_labels(reader, table, "except", EXCEPTIONS),
+    };
     let rule = Rule {
         name,
         layer: reader.layer,
@@ -297,6 +291,49 @@ fn read_limits(
     }
     limits
 }
+
+/// What becomes of what the rule matches and whose flow is unknown: `"drop"`, or a limit of its own.
+fn read_unknown_flow(
+    reader: &mut Reader,
+    table: &DeTable<'_>,
+    action: Option<Action>,
+    pattern: &Pattern,
+) -> Option<UnknownFlow> {
+    let (span, value) = reader.get(table, "unknown-flow")?;
+    if !matches!(action, None | Some(Action::Pass | Action::Limit)) {
+        let message = "the rule lets nothing pass, whatever its flow";
+        reader.expected(span, message, "action = \"limit\" or `pass`");
+        return None;
+    }
+    if pattern.hook() != Hook::Ingress || !pattern.can_have_flow() {
+        let message = "nothing that the rule matches has a flow";
+        reader.expected(
+            span,
+            message,
+            "errors that arrive, or replies to echo or timestamp requests",
+        );
+        return None;
+    }
+    match value.get_ref().as_str() {
+        Some("drop") => Some(UnknownFlow::Drop),
+        Some(word) => {
+            reader.expected(value.span(), format!("unknown choice {}", quoted(word)), UNKNOWN_FLOW);
+            None
+        }
+        None if value.get_ref().as_table().is_none() => {
+            reader.wrong_kind(value, UNKNOWN_FLOW);
+            None
+        }
+        None => {
+            let limit = limit::read(reader, value)?;
+            limit::judge_family(reader, value, &limit, pattern.family);
+            Some(UnknownFlow::Limit(limit))
+        }
+    }
+}
+
+/// What `unknown-flow` is set to.
+const UNKNOWN_FLOW: &str = "`drop`, or a limit like { rate = 10, burst = 20, key = \"source\" }";
 
 /// The checks that the rule names: a list of those that it asks for in transit as well, or a table that says
 /// what is done about each. A profile's may be those of a later version too.

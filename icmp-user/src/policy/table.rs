@@ -37,6 +37,8 @@ pub struct TableLine {
     pub limit: Option<String>,
     /// The checks that it names and this version makes, and what is done about what they find.
     pub checks: BTreeMap<&'static str, &'static str>,
+    /// What becomes of what it matches and whose flow is unknown: `drop`, or its limit.
+    pub unknown_flow: Option<String>,
     /// When it boxes a source.
     pub penalty: Option<String>,
     /// `enforce` or `observe`, the policy's own mode included.
@@ -133,6 +135,7 @@ impl CheckedPolicy {
             Effect::Reply(_) => ("reply", None, None),
         };
         let limits = effect.limits();
+        let unknown_flow = rule.unknown_flow.as_ref().filter(|_| rule.asks_flow(&self.checks));
         let limit = (!limits.is_empty()).then(|| describe_limits(limits));
         let observed = self.mode == Mode::Observe || rule.mode == Mode::Observe;
         let (family, types) = (pattern.family, pattern.types.as_ref());
@@ -154,6 +157,10 @@ impl CheckedPolicy {
                 .checks_in_force()
                 .map(|(fault, _)| (fault.label(), self.checks.under(rule).get(fault).label()))
                 .collect(),
+            unknown_flow: unknown_flow.map(|unknown| match unknown {
+                UnknownFlow::Drop => "drop".to_owned(),
+                UnknownFlow::Limit(limit) => format!("limit {}", describe_limit(limit)),
+            }),
             penalty: rule.penalty.as_ref().map(|p| self.describe_penalty(p)),
             mode: if observed { Mode::Observe } else { Mode::Enforce }.label(),
             zone: pattern.zone.map(|z| self.zones[z].name.clone()),
@@ -307,13 +314,6 @@ fn not_in_force(rule: &Rule) -> Vec<String> {
     if !checks.is_empty() {
         parts.push(format!("checks {}", checks.join(", ")));
     }
-    match &rule.unknown_flow {
-        Some(UnknownFlow::Drop) => parts.push("unknown flows dropped".to_owned()),
-        Some(UnknownFlow::Limit(limit)) => {
-            parts.push(format!("unknown flows {}", describe_limit(limit)));
-        }
-        None => {}
-    }
     let except: Vec<&str> = rule.inert_exceptions().collect();
     if !except.is_empty() {
         parts.push(format!("except {}", except.join(", ")));
@@ -384,6 +384,9 @@ fn cells(line: &TableLine) -> [String; 6] {
         (None, Some(reason)) if reason != "denied" => format!("{} ({reason})", line.action),
         _ => line.action.to_owned(),
     };
+    if let Some(unknown) = &line.unknown_flow {
+        action.push_str(&format!("; unknown flows {unknown}"));
+    }
     if let Some(penalty) = &line.penalty {
         action.push_str(&format!("; penalty box for {penalty}"));
     }

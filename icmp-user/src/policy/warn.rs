@@ -27,6 +27,7 @@ pub fn warnings(policy: &CheckedPolicy) -> Vec<Warning> {
     let mut found: Vec<Warning> =
         policy.rules.iter().filter(own).filter_map(ignored_code).collect();
     found.extend(policy.rules.iter().filter(own).flat_map(|rule| idle_checks(policy, rule)));
+    found.extend(policy.rules.iter().filter(own).filter_map(|rule| idle_flow(policy, rule)));
     // A policy that is too large has that as its mistake.
     let let_through: BTreeMap<usize, BTreeSet<usize>> =
         Hook::ALL.into_iter().filter_map(|h| let_through(policy, h).ok()).flatten().collect();
@@ -104,6 +105,21 @@ fn idle_checks(policy: &CheckedPolicy, rule: &Rule) -> Vec<Warning> {
             Some(warning(rule, format!("rule `{name}` names the check `{check}`, {why}")))
         })
         .collect()
+}
+
+/// A rule that says what becomes of unknown flows, and is about packets of which no flow is asked.
+fn idle_flow(policy: &CheckedPolicy, rule: &Rule) -> Option<Warning> {
+    rule.unknown_flow?;
+    let name = &rule.name;
+    (!rule.asks_flow(&policy.checks)).then(|| {
+        warning(
+            rule,
+            format!(
+                "rule `{name}` says what becomes of unknown flows, and asks for none in transit: name the \
+                 check `flow-contradicted` for that"
+            ),
+        )
+    })
 }
 
 /// Whether a message of this type can have a fault that a rule can name.

@@ -105,17 +105,29 @@ fn bpffs_that_is_not_mounted_is_said_with_the_command_that_mounts_it() {
 }
 
 #[test]
-fn a_kernel_that_shows_no_btf_is_said_and_works() {
+fn a_kernel_that_does_not_say_where_tcp_has_its_numbers_is_said_and_works() {
     let site = Site::new();
-    let words = format!("attach --iface {HOST_IF}");
-    let mut command = remounted(&site, "mount -t tmpfs none /sys/kernel/btf", &words);
-    let output = finish(&mut command, PATIENCE);
-    let said = said(&output);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    let note = "icmpgate: note: this kernel shows no BTF (/sys/kernel/btf/vmlinux); ";
-    assert_eq!(said.lines().filter(|line| line.starts_with(note)).count(), 1, "{said}");
-    site.done("detach");
-    site.assert_nothing_left();
+    // A header, and no types behind it.
+    let mut empty = vec![0x9f, 0xeb, 1, 0, 24, 0, 0, 0];
+    empty.extend([0; 16]);
+    let empty = site.file("empty.btf", empty);
+    let cut = site.file("cut.btf", [0x9f, 0xeb, 1]);
+    for mount in [
+        "mount -t tmpfs none /sys/kernel/btf".to_owned(),
+        format!("mount --bind {empty} /sys/kernel/btf/vmlinux"),
+        format!("mount --bind {cut} /sys/kernel/btf/vmlinux"),
+    ] {
+        let words = format!("attach --iface {HOST_IF}");
+        let mut command = remounted(&site, &mount, &words);
+        let output = finish(&mut command, PATIENCE);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let note =
+            "icmpgate: note: this kernel doesn't say where it keeps the sequence numbers of TCP ";
+        assert_eq!(said.lines().filter(|line| line.starts_with(note)).count(), 1, "{said}");
+        site.done("detach");
+        site.assert_nothing_left();
+    }
 }
 
 #[test]

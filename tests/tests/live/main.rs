@@ -4,6 +4,7 @@
 mod answer;
 mod clients;
 mod egress;
+mod flow;
 mod frames;
 mod kernel;
 mod life;

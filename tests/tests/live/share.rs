@@ -188,7 +188,7 @@ fn a_speed_that_is_not_known_is_said_and_learnt() {
     let speed = "icmpgate_interface_speed_bytes_per_second{iface=";
     assert!(metrics.contains(&format!("{speed}\"gate0\"}} 1250000000\n")), "{metrics}");
     assert!(!metrics.contains(&format!("{speed}\"br0\"")), "{metrics}");
-    let share = r#"{hook="ingress",rule="limited",key="link",unit="octets",number="1"}"#;
+    let share = r#"{hook="ingress",rule="limited",key="link",flow="any",unit="octets",number="1"}"#;
     assert!(metrics.contains(&format!("icmpgate_limit_share_ratio{share} 0.0005\n")), "{metrics}");
 
     // The policy gives one.

@@ -2,7 +2,9 @@
 
 use super::super::*;
 use icmp_common::abi::limit_key::{DESTINATION, LINK, SOURCE, TOTAL};
-use icmp_common::abi::{action, destination, family, fragment, limit_flag, origin};
+use icmp_common::abi::{
+    RULE_NONE, action, destination, family, fragment, limit_flag, origin, rule_flag,
+};
 use icmp_common::bucket::UNITS_PER_S;
 use icmp_common::verdict::{Mode, Reason};
 
@@ -251,6 +253,66 @@ fn monitors_are_outside_the_echo_total_and_alone_are_answered_by_strict() {
     }
 }
 
+/// What unknown flows draw on: nothing else does, and they on nothing else. Not in transit.
+#[test]
+fn unknown_flows_have_the_budget_that_the_defaults_say() {
+    for name in Profile::ALL {
+        let compiled = profile(name).compile(&CompileContext::EMPTY).unwrap();
+        let table = &compiled.hook(Hook::Ingress).table;
+        let unknown = |f, ty, code, place| {
+            let of = compiled.hook(Hook::Ingress);
+            let number = of.rule_for(0, f, Some((ty, code)), fragment::NONE, place, 0);
+            let rule = &table.rules[usize::from(number)];
+            let asks = rule.flags & rule_flag::FLOW != 0;
+            (asks && rule.unknown != RULE_NONE).then_some((number, rule.unknown))
+        };
+        let mut numbers = std::collections::BTreeSet::new();
+        for f in family::ALL {
+            for (ty, code) in (0..=u8::MAX).flat_map(|t| (0..=u8::MAX).map(move |c| (t, c))) {
+                let fate = host(f, Some((ty, code)), fragment::NONE);
+                let is_reply = matches!((f, ty), (family::ICMPV4, 0) | (family::ICMPV6, 129));
+                let (rate, burst) = if fate == PMTUD { (100, 100) } else { (10, 20) };
+                let expected = match fate {
+                    ERROR | FEW | PMTUD if name == Profile::Strict => Some(None),
+                    REPLY if name == Profile::Strict && is_reply => Some(None),
+                    ERROR | FEW | PMTUD => Some(Some((SOURCE, rate, burst))),
+                    _ => None,
+                };
+                let found = unknown(f, ty, code, LOCAL);
+                numbers.extend(found);
+                let found = found.map(|(_, twin)| {
+                    let rule = &table.rules[usize::from(twin)];
+                    match rule.action {
+                        action::DROP => {
+                            assert_eq!(Reason(rule.reason), Reason::UNKNOWN_FLOW);
+                            None
+                        }
+                        _ => {
+                            let uses = compiled.limits.iter().filter(|l| l.info.hook == 0);
+                            let own: Vec<_> = uses.filter(|l| l.rule == twin).collect();
+                            let [one] = own[..] else { panic!("{} limits", own.len()) };
+                            assert_ne!(one.info.flags & limit_flag::UNKNOWN_FLOW, 0);
+                            assert_eq!(rule.keyed[0].limit, one.limit);
+                            Some((one.info.key, one.info.rate, one.info.burst))
+                        }
+                    }
+                });
+                assert_eq!(found, expected, "{name:?} {f} {ty}/{code}");
+                if name == Profile::Router {
+                    assert_eq!(unknown(f, ty, code, TRANSIT), None);
+                }
+            }
+        }
+        // No two rules share one.
+        let twins: std::collections::BTreeSet<u16> =
+            numbers.iter().map(|(_, twin)| *twin).collect();
+        assert_eq!(twins.len(), numbers.len());
+        let limits: Vec<u32> = compiled.limits.iter().map(|l| l.limit).collect();
+        let distinct: std::collections::BTreeSet<u32> = limits.iter().copied().collect();
+        assert_eq!(distinct.len(), limits.len());
+    }
+}
+
 #[test]
 fn each_family_has_an_echo_total_of_its_own() {
     let compiled = profile(Profile::Host).compile(&CompileContext::EMPTY).unwrap();
@@ -304,8 +366,7 @@ fn observe_carries_nothing_out_and_router_leaves_what_it_cannot_walk() {
 fn what_is_not_in_force_is_said_in_one_line() {
     let policy = profile(Profile::Host);
     let note = inert_note(&policy.inert).unwrap();
-    let start =
-        "this version does not yet do all that the policy says; not in force: checks of quotes,";
+    let start = "this version does not yet do all that the policy says; not in force: checks of redirects (2 rules), ";
     assert!(note.starts_with(start), "{note}");
     // Numbers of a specification that operators don't have.
     assert!(!note.contains("V2"), "{note}");

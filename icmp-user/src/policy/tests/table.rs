@@ -338,15 +338,22 @@ fn a_rule_has_the_checks_that_it_names_and_this_version_makes() {
             None,
         ),
         ("does-not", 0, &[], "pass", None),
-        // Profiles ask for those of later versions as well.
         (
             "icmpv4/unreachable",
             OF_ERRORS,
             &every,
-            "by source, checks quote-mtu, quote-pointer, quote-source, unanswerable",
-            Some("checks flow"),
+            "by source; unknown flows limit 10 packets per second, burst 20, by source, checks quote-mtu, \
+             quote-pointer, quote-source, unanswerable",
+            None,
         ),
-        ("icmpv4/echo-reply", 0, &[], "limit 1000 packets per", Some("checks flow")),
+        // Profiles ask for those of later versions as well.
+        (
+            "icmpv4/redirect",
+            0,
+            &[],
+            "drop (redirect-unverified)",
+            Some("10 packets per second, burst 10, by source"),
+        ),
     ] {
         let number =
             compiled.hook(Hook::Ingress).rule_names.iter().position(|n| n == name).unwrap();

@@ -42,6 +42,20 @@ fn a_code_that_receivers_ignore_is_never_met() {
 }
 
 #[test]
+fn unknown_flows_in_transit_are_those_that_a_check_finds() {
+    let unknown =
+        |what: &str| of(&rule("a", &format!("action = \"pass\"\nunknown-flow = \"drop\"\n{what}")));
+    let idle = "2: rule `a` says what becomes of unknown flows, and asks for none in transit: name the \
+                check `flow-contradicted` for that";
+    let transit = "destination = \"transit\"";
+    assert_eq!(unknown(transit), [idle]);
+    assert_eq!(unknown(&format!("{transit}\nchecks = {{ flow-contradicted = \"off\" }}")), [idle]);
+    assert_eq!(unknown(&format!("{transit}\nchecks = [\"flow-contradicted\"]")), NONE);
+    assert_eq!(unknown("destination = \"local\""), NONE);
+    assert_eq!(unknown("checks = { flow-contradicted = \"off\" }"), NONE);
+}
+
+#[test]
 fn a_check_that_comes_to_nothing_says_why() {
     let asks =
         |what: &str| rule("a", &format!("{what}\nchecks = [\"unanswerable\"]\naction = \"pass\""));

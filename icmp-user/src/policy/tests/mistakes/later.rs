@@ -15,13 +15,9 @@ fn what_a_later_version_has_is_refused_as_such() {
          the routes in use) yet; expected `pass`, `drop`, `limit`, `reject` or `reply`",
     );
     let drop = |line: &str, message: &str| rule(&format!("action = \"drop\"\n{line}"), message);
-    for (check, row) in [("flow", "V4"), ("redirect", "V5")] {
-        let line = format!("checks = [\"{check}\"]");
-        drop(&line, &format!("5:11: this version does not have the check `{check}` ({row}) yet"));
-        let line = format!("checks = {{ {check} = \"off\" }}");
-        drop(&line, &format!("5:12: this version does not have the check `{check}` ({row}) yet"));
-    }
-    drop("unknown-flow = \"drop\"", "5:1: this version does not have checks of the");
+    let message = "this version does not have the check `redirect` (V5) yet";
+    drop("checks = [\"redirect\"]", &format!("5:11: {message}"));
+    drop("checks = { redirect = \"off\" }", &format!("5:12: {message}"));
     drop("except = [\"gateway\"]", "5:1: this version does not have exceptions yet");
     assert_mistakes(
         "profile = \"host\"\nrouters = [\"192.0.2.1\"]\n",

@@ -2,6 +2,7 @@
 
 mod answer;
 mod file;
+mod flow;
 mod later;
 mod limit;
 mod message;

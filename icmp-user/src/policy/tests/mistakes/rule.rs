@@ -35,7 +35,7 @@ fn an_unknown_key_of_a_rule_gets_a_hint() {
         "name = \"a\"\ntpye = 8\naction = \"drop\"",
         "4:1: unknown key `tpye` of a rule; expected `name`, `family`, `type`, `code`, `zone`, \
          `interface`, `destination`, `origin`, `fragment`, `hook`, `action`, `limit`, `limits`, `penalty`, \
-         `reject`, `mode`, `checks` or `source` (did you mean `type`?)",
+         `reject`, `mode`, `checks`, `unknown-flow` or `source` (did you mean `type`?)",
     );
 }
 
@@ -51,16 +51,16 @@ fn a_rule_asks_for_checks_that_rules_can_ask_for() {
     checks("{ quote-mtu = \"off\", unanswerable = \"observe\" }", &[]);
     let expected = "expected `unanswerable`, `quote-source`, `quote-mtu`, `quote-pointer`, `hop-limit`, \
                     `router-alert`, `discovery-message`, `discovery-address`, `fragmented-discovery`, \
-                    `router-advertisement`, `group-address` or `group-source`";
+                    `router-advertisement`, `group-address`, `group-source` or `flow-contradicted`";
     let list = "expected a list of checks, or a table of them";
     checks(
-        "[\"unanswerable\", \"flow\", 3, \"bad-checksum\", \"unanswerabel\"]",
+        "[\"unanswerable\", \"redirect\", 3, \"bad-checksum\", \"unanswerabel\"]",
         &[
-            &format!("5:27: this version does not have the check `flow` (V4) yet; {expected}"),
-            &format!("5:35: a whole number does not belong here; {list}"),
-            &format!("5:38: unknown check `bad-checksum`; {expected}"),
+            &format!("5:27: this version does not have the check `redirect` (V5) yet; {expected}"),
+            &format!("5:39: a whole number does not belong here; {list}"),
+            &format!("5:42: unknown check `bad-checksum`; {expected}"),
             &format!(
-                "5:54: unknown check `unanswerabel`; {expected} (did you mean `unanswerable`?)"
+                "5:58: unknown check `unanswerabel`; {expected} (did you mean `unanswerable`?)"
             ),
         ],
     );

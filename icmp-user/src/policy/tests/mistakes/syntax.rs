@@ -227,12 +227,12 @@ fn no_cut_of_a_policy_makes_the_reader_fail() {
 #[test]
 fn checks_are_those_of_this_version() {
     let found = mistakes(
-        "profile = \"host\"\n[checks]\nbad-checksums = \"off\"\nflow = \"off\"\ndenied = \"off\"\n\
+        "profile = \"host\"\n[checks]\nbad-checksums = \"off\"\nredirect = \"off\"\ndenied = \"off\"\n\
          error-source = \"of\"\nip-version = true\n",
     );
     let expected = [
         "3:1: unknown check `bad-checksums`; expected `ip-version`, ",
-        "4:1: this version does not have the check `flow` (V4) yet; expected `ip-version`, ",
+        "4:1: this version does not have the check `redirect` (V5) yet; expected `ip-version`, ",
         "5:1: `denied` is a reason, but no check; expected `ip-version`, ",
         "6:16: unknown setting `of`; expected `enforce`, `observe` or `off` (did you mean `off`?)",
         "7:14: true or false does not belong here; expected `enforce`, `observe` or `off`",

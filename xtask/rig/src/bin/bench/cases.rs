@@ -1,12 +1,18 @@
 //! The cases: which frame, under which policy, and what must become of it. A bench that measures
 //! another path than it says is worse than none, so each case states its action, reason and rule.
 
+use anyhow::{Context, Result};
+use icmp_common::abi::local;
+use icmp_common::flow::state;
 use icmp_common::verdict::Reason;
+use icmpgate::datapath::{Endpoint, LocalAddress};
 use icmpgate::policy::Hook;
 use icmpgate_rig::frame::{
     self, CUSTOMER_TAG, ICMP, ICMPV6, IGMP, IPV4, IPV6, Link, SERVICE_TAG, TCP, UDP, V4, counting,
 };
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::os::fd::FromRawFd;
 
 /// A policy that cases run under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +23,7 @@ pub(crate) enum Policy {
     Drop,
     /// A rule limits echo to one packet an hour.
     Limited,
-    /// A rule passes echo: what a limit is compared with.
+    /// A rule passes echo, and errors whosever flow they are about: what a limit and a flow are compared with.
     Accept,
     /// A limit by source, so high that nothing is beyond it.
     Source,
@@ -63,11 +69,16 @@ impl Policy {
             (ECHO, "icmpv4", "\"echo-request\""),
             (ECHO6, "icmpv6", "\"echo-request\""),
             (REPORT, "igmp", "0x22"),
+            (ERROR, "icmpv4", "\"time-exceeded\""),
         ];
         for (name, family, ty) in ours {
             text += &format!(
                 "[[rule]]\nname = \"{name}\"\nfamily = \"{family}\"\ntype = {ty}\n{echo}\n"
             );
+        }
+        // The rule of errors is the last.
+        if self == Self::Accept {
+            text += "checks = { flow-contradicted = \"off\" }\n";
         }
         text
     }
@@ -95,6 +106,7 @@ pub(crate) fn zones(prefixes: u32) -> String {
 const ECHO: &str = "bench-echo";
 const ECHO6: &str = "bench-echo6";
 const REPORT: &str = "bench-report";
+const ERROR: &str = "bench-error";
 const SENT: &str = "bench-sent";
 
 /// A million, as the front counts.
@@ -118,6 +130,56 @@ pub(crate) struct Case {
     pub(crate) reason: Reason,
     /// The rule that must decide, where one does.
     pub(crate) rule: Option<&'static str>,
+    /// What must be found of its flow.
+    pub(crate) flow: u8,
+}
+
+/// The UDP port of this machine whose flow errors are about.
+const LIVE_PORT: u16 = 0xc001;
+
+/// The socket of that flow, for as long as it is to be live: of an address that no interface has.
+pub(crate) fn live_flow() -> Result<UdpSocket> {
+    let why = || format!("a socket of UDP port {LIVE_PORT}, of whose flow an error is measured");
+    // SAFETY: a system call without pointers.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error()).with_context(why);
+    }
+    // SAFETY: a descriptor that nobody else has.
+    let socket = unsafe { UdpSocket::from_raw_fd(fd) };
+    let (yes, length) = (1_i32, size_of::<i32>() as u32);
+    let address = libc::sockaddr_in {
+        sin_family: libc::AF_INET as u16,
+        sin_port: LIVE_PORT.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(TO).to_be() },
+        sin_zero: [0; 8],
+    };
+    let octets = size_of_val(&address) as u32;
+    // SAFETY: both pointers are to what lives through the calls, of the sizes that are said.
+    let results = unsafe {
+        [
+            libc::setsockopt(
+                fd,
+                libc::IPPROTO_IP,
+                libc::IP_FREEBIND,
+                (&raw const yes).cast(),
+                length,
+            ),
+            libc::bind(fd, (&raw const address).cast(), octets),
+        ]
+    };
+    if results == [0, 0] { Ok(socket) } else { Err(io::Error::last_os_error()).with_context(why) }
+}
+
+/// The interface that packets come to.
+pub(crate) fn endpoint() -> Endpoint {
+    let addresses = vec![format!("{TO}/24").parse().expect("a network")];
+    Endpoint { addresses, ..Endpoint::default() }
+}
+
+/// The address that packets come to.
+pub(crate) fn local() -> LocalAddress {
+    LocalAddress { octets: TO.to_ipv6_mapped().octets(), kind: local::UNICAST }
 }
 
 /// Every case, in the order of the table.
@@ -132,6 +194,11 @@ pub(crate) fn all() -> Vec<Case> {
         policy,
         reason,
         rule,
+        flow: state::NONE,
+    };
+    let about = |name, port, flow| Case {
+        flow,
+        ..case(name, time_exceeded(port), Pass, Reason::WITHIN_LIMIT, Some(ERROR))
     };
     let mut bad = echo(98);
     bad[97] ^= 1;
@@ -164,6 +231,9 @@ pub(crate) fn all() -> Vec<Case> {
         case("igmpv3-report", igmpv3_report(1), Pass, within, Some(REPORT)),
         case("igmpv3-report-8-records", igmpv3_report(8), Pass, within, Some(REPORT)),
         case("igmpv3-report-64-records", igmpv3_report(64), Pass, within, Some(REPORT)),
+        case("error-no-flow", time_exceeded(LIVE_PORT), Accept, Reason::ACCEPTED, Some(ERROR)),
+        about("error-flow-live", LIVE_PORT, state::LIVE),
+        about("error-flow-unknown", LIVE_PORT + 1, state::UNKNOWN),
         case("vlan2-echo-98-pass", two_tags(), Pass, within, Some(ECHO)),
         case("echo-98-accept", echo(98), Accept, Reason::ACCEPTED, Some(ECHO)),
         case("source-limit-1", echo(98), Source, within, Some(ECHO)),
@@ -211,6 +281,14 @@ fn unreachable() -> Vec<u8> {
     LINK.frame(IPV4, &V4::new(FROM, TO, ICMP).packet(&frame::icmp(3, 3, [0; 4], &quoted)))
 }
 
+/// A time exceeded as a router sends it about a datagram from this port.
+fn time_exceeded(port: u16) -> Vec<u8> {
+    let [high, low] = port.to_be_bytes();
+    let quoted = V4::new(TO, Ipv4Addr::new(198, 51, 100, 1), UDP);
+    let quoted = quoted.packet(&[high, low, 0, 53, 0, 16, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    LINK.frame(IPV4, &V4::new(FROM, TO, ICMP).packet(&frame::icmp(11, 0, [0; 4], &quoted)))
+}
+
 /// A SYN as Linux sends it, with its usual options: 74 octets.
 fn tcp_syn() -> Vec<u8> {
     let mut segment = vec![0xc0, 0, 0x01, 0xbb, 0, 0, 0, 1, 0, 0, 0, 0, 0xa0, 2, 0xfa, 0xf0, 0, 0];
@@ -251,7 +329,17 @@ impl Case {
     pub(crate) fn echo(name: String, octets: usize, policy: Policy, reason: Reason) -> Self {
         let frame = echo(octets);
         let (sources, floor, hook) = (0, false, Hook::Ingress);
-        Self { name, frame, sources, floor, hook, policy, reason, rule: Some(ECHO) }
+        Self {
+            name,
+            frame,
+            sources,
+            floor,
+            hook,
+            policy,
+            reason,
+            rule: Some(ECHO),
+            flow: state::NONE,
+        }
     }
 
     /// A report of so many records.

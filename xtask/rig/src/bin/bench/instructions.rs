@@ -47,6 +47,7 @@ struct Count {
 pub(crate) fn count() -> Result<String> {
     is_counting()?;
     let cases = cases::all();
+    let _live = cases::live_flow()?;
     verify(&cases)?;
     let mut loaded = Loaded::for_cases(&cases, false)?;
     let count = |case: &Case| {

@@ -21,6 +21,7 @@ use cases::{Case, Policy};
 use clap::Parser;
 use icmp_common::{
     abi::{RULE_NONE, Rule, limit_flag, tc_action},
+    flow::state,
     verdict::{Outcome, Reason, Verdict},
 };
 use icmpgate::{
@@ -109,7 +110,9 @@ impl Loaded {
         let load = |policy: Policy| {
             let checked = policy::from_str(&format!("{policy:?}"), &policy.text());
             let checked = checked.map_err(|errors| anyhow::anyhow!("{errors}"))?;
-            let (instance, compiled) = Instance::private(&checked, tracing)?;
+            let (mut instance, compiled) = Instance::private(&checked, tracing)?;
+            instance.maps().set_local(&[cases::local()])?;
+            instance.maps().set_endpoint(0, &cases::endpoint())?;
             Ok(Self { policy, instance, compiled })
         };
         policies.into_iter().map(load).collect()
@@ -187,6 +190,7 @@ fn measured(cases: &[Case], rounds: u32) -> Result<(Vec<Figures>, String)> {
     // Others aren't to stay on that processor.
     apart::run(|| {
         let cpu = machine::stay_on_one_cpu()?;
+        let _live = cases::live_flow()?;
         verify(cases)?;
         let mut loaded = Loaded::for_cases(cases, false)?;
         let mut text = machine::programs(&loaded.first().context("a case")?.instance)?;
@@ -264,6 +268,13 @@ fn verify(cases: &[Case]) -> Result<()> {
             action_of(case),
             case.reason.label(),
             case.rule
+        );
+        ensure!(
+            trace.flow == case.flow,
+            "the flow of {} is {:?}, not {:?}",
+            case.name,
+            state::label(trace.flow),
+            state::label(case.flow)
         );
         if let Some(rule) = with.compiled.hook(case.hook).table.rules.get(usize::from(trace.rule)) {
             let limited = matches!(case.reason, Reason::WITHIN_LIMIT | Reason::OVER_LIMIT);

@@ -26,7 +26,7 @@ enum Than {
     Times(&'static str, f64),
 }
 
-const BARS: [Bar; 10] = [
+const BARS: [Bar; 11] = [
     Bar {
         what: "other traffic at most 8 ns above XDP_PASS",
         cases: &["tcp-syn", "udp-64"],
@@ -79,6 +79,12 @@ const BARS: [Bar; 10] = [
         what: "the same of scattered sources at most 150 ns more",
         cases: &["zone-100000-prefixes"],
         than: Than::Above("zone-none-1", 150.0),
+        goal: None,
+    },
+    Bar {
+        what: "an error about a live flow at most 150 ns above",
+        cases: &["error-flow-live"],
+        than: Than::Ns(150.0),
         goal: None,
     },
     Bar {

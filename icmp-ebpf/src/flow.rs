@@ -1,0 +1,110 @@
+//! Whether the flow that an error is about, or the request that an answer is to, is this machine's.
+//!
+//! What an error quotes is kept until its rule is known, so that only those pay for the question whose rule asks.
+
+use crate::{
+    frame::{Buffer, XdpFrame},
+    local,
+    maps::{ENDPOINTS, INTERFACE_ID, QUOTED},
+    request, socket,
+};
+use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
+use icmp_common::{
+    abi::{PolicyTable, RULE_NONE, RULES, Rule, action, endpoint_flag, hook, rule_flag},
+    flow::{Flow, answered, kind, state},
+    parse::{Packet, stage},
+    verdict::Reason,
+};
+
+/// What is found of the flow of a packet.
+#[derive(Clone, Copy)]
+pub struct Found {
+    /// One of [`state`].
+    pub state: u8,
+    /// What is wrong with it: a set of [`Reason::bit`]s.
+    pub faults: u32,
+    /// Whether it is an error that should state an MTU and doesn't.
+    pub no_mtu: bool,
+}
+
+impl Found {
+    /// The rule that says what becomes of a packet, where this is its own: that for unknown flows, which is not
+    /// drawn from for what is live. An error without an MTU isn't trusted as others are: where there is a budget
+    /// for unknown flows, it is of that.
+    #[inline(always)]
+    pub fn rule<'a>(&self, policy: &'a PolicyTable, rule: &'a Rule) -> &'a Rule {
+        if self.state != state::UNKNOWN && !self.no_mtu || rule.unknown == RULE_NONE {
+            return rule;
+        }
+        // A mask and not a comparison, as in `decide`.
+        let apart = &policy.rules[usize::from(rule.unknown) & (RULES - 1)];
+        if self.state == state::UNKNOWN || apart.action == action::LIMIT { apart } else { rule }
+    }
+}
+
+/// Beside the state that [`icmpgate_flow`] gives: the error states no MTU.
+const NO_MTU: u32 = 1 << 8;
+
+/// Looks for the flow of a packet, where its rule asks.
+#[inline(always)]
+pub fn judge<F: Buffer>(frame: &F, packet: &Packet, rule: &Rule) -> Found {
+    if F::HOOK != hook::INGRESS || rule.flags & rule_flag::FLOW == 0 {
+        return Found { state: state::NONE, faults: 0, no_mtu: false };
+    }
+    let found = frame.flow(packet, rule.checks & Reason::FLOW_CONTRADICTED.bit());
+    let (state, no_mtu) = (found as u8, found & NO_MTU != 0);
+    let faults = match state {
+        state::CONTRADICTED => Reason::FLOW_CONTRADICTED.bit(),
+        // What a router older than RFC 1191 leaves out, only a flow's own machine can make up for.
+        state::UNKNOWN if no_mtu => Reason::QUOTE_MTU.bit(),
+        _ => 0,
+    };
+    Found { state, faults, no_mtu }
+}
+
+/// Keeps the flow that an error is about.
+#[inline(always)]
+pub fn note(flow: &Flow) {
+    if let Some(quoted) = QUOTED.get_ptr_mut(0) {
+        // SAFETY: this CPU's own element, which nothing else uses while this packet is looked at.
+        unsafe { *quoted = *flow };
+    }
+}
+
+/// What is known of the flow of a packet: one of [`state`], and [`NO_MTU`]. What is in transit is none of this
+/// machine's, unless it is asked for. A global function, which the verifier looks at once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_flow(ctx: *mut xdp_md, packet: *const Packet, in_transit: u32) -> u32 {
+    // SAFETY: the only caller hands over a reference, and the verifier checks the size that BTF
+    // says. It also wants to see that it isn't null.
+    let Some(packet) = (unsafe { packet.as_ref() }) else { return state::NONE.into() };
+    if packet.stage != stage::ERROR {
+        let ctx = XdpContext::new(ctx);
+        return answer(&XdpFrame::new(&ctx), packet).into();
+    }
+    let Some(quoted) = QUOTED.get(0) else { return state::NONE.into() };
+    if in_transit == 0 && quoted.in_transit {
+        return state::NONE.into();
+    }
+    let state = match quoted.kind {
+        kind::TCP => socket::tcp(ctx.cast(), packet.family, quoted),
+        kind::UDP => socket::udp(ctx.cast(), packet.family, quoted),
+        kind::REQUEST => request::state(packet.family, quoted),
+        _ => state::UNKNOWN,
+    };
+    u32::from(state) | if quoted.no_mtu { NO_MTU } else { 0 }
+}
+
+/// Of an answer: whether it is to a request that was sent here. Where nobody looks at what is sent, nothing is
+/// known.
+#[inline(always)]
+fn answer(frame: &XdpFrame<'_>, packet: &Packet) -> u8 {
+    let noted = ENDPOINTS
+        .get(INTERFACE_ID.load())
+        .is_some_and(|endpoint| endpoint.flags & endpoint_flag::REQUESTS_NOTED != 0);
+    if !noted || answered(packet.family, packet.ty).is_none() || local::is_transit(packet) {
+        return state::NONE;
+    }
+    request::state_of_answer(packet.family, &Flow::of_answer(frame, packet))
+}
