@@ -332,6 +332,10 @@ pub mod rule_flag {
     pub const FLOW: u8 = 2;
     /// What it drops passes where it answers a request of this machine's own.
     pub const EXCEPT_OWN_REQUESTS: u8 = 4;
+    /// Ask the routes about redirects that arrive.
+    pub const REDIRECT: u8 = 8;
+    /// Drop those about which the routes can't be asked.
+    pub const VERIFY: u8 = 16;
 }
 
 /// Flags of a limit.
@@ -923,11 +927,11 @@ pub mod name {
     pub const PENALTY_BOX: &str = "PENALTY_BOX";
     /// A [`crate::penalty::Stats`].
     pub const PENALTY_STATS: &str = "PENALTY_STATS";
-    /// Hardware addresses of neighbours, by [`crate::penalty::NeighbourKey`].
+    /// Hardware addresses of neighbours, by [`crate::mirror::NeighbourKey`].
     pub const NEIGHBOURS: &str = "NEIGHBOURS";
-    /// Prefixes to [`crate::penalty::Route`].
+    /// Prefixes to [`crate::mirror::Route`].
     pub const ROUTES: &str = "ROUTES";
-    /// Words by [`crate::penalty::mirror`].
+    /// Words by [`crate::mirror::word`].
     pub const MIRROR: &str = "MIRROR";
     /// When a [`crate::flow::Request`] was last sent, in the unit of [`crate::bucket`].
     pub const REQUESTS: &str = "REQUESTS";

@@ -18,6 +18,7 @@ pub mod cursor;
 pub mod flow;
 pub mod link;
 pub mod local;
+pub mod mirror;
 pub mod opaque;
 pub mod parse;
 pub mod penalty;

@@ -140,6 +140,9 @@ reasons! {
     GROUP_ADDRESS = 25, "group-address", Drop, "V8", "A membership message about what is no group, or sent to where its type does not go (RFC 2236, RFC 9776 4.1.12, 4.2.14).";
     GROUP_SOURCE = 26, "group-source", Drop, "V8", "A membership message from an address that is none of this link (RFC 9776 4.2.13, RFC 9777 5.1.14, 5.2.13).";
     FLOW_CONTRADICTED = 27, "flow-contradicted", Drop, "V4", "An error about a TCP connection of this machine, of octets that it has not in flight (RFC 5927 4.1).";
+    REDIRECT_SENDER = 28, "redirect-sender", Drop, "V5", "A redirect that is not from the gateway which this machine now uses for the destination (RFC 1122 3.2.2.2, RFC 4861 8.1).";
+    REDIRECT_GATEWAY = 29, "redirect-gateway", Drop, "V5", "A redirect to a gateway that is this machine itself, or on none of the networks of the interface (RFC 1122 3.2.2.2).";
+    REDIRECT_ROUTE = 30, "redirect-route", Drop, "V5", "A redirect for a destination that this machine reaches through no gateway.";
     NOT_ICMP = 32, "not-icmp", Pass, "W1", "Neither ICMP, ICMPv6 nor IGMP: passed untouched.";
     VLAN_TAGS_BEYOND_BOUND = 33, "vlan-tags-beyond-bound", Pass, "W1", "More than two VLAN tags; what is behind them is unknown.";
     ACCEPTED = 34, "accepted", Pass, "P2", "A rule passes it.";
@@ -214,7 +217,17 @@ pub const BY_RULE: u32 = Reason::UNANSWERABLE.bit()
     | Reason::ROUTER_ADVERTISEMENT.bit()
     | Reason::GROUP_ADDRESS.bit()
     | Reason::GROUP_SOURCE.bit()
-    | Reason::FLOW_CONTRADICTED.bit();
+    | Reason::FLOW_CONTRADICTED.bit()
+    | Reason::REDIRECT_SENDER.bit()
+    | Reason::REDIRECT_GATEWAY.bit()
+    | Reason::REDIRECT_ROUTE.bit();
+
+/// The faults that only a machine with connections and routes finds: those of rows V4 and V5.
+pub const BY_MACHINE: u32 = Reason::FLOW_CONTRADICTED.bit() | BY_ROUTES;
+
+/// Those of row V5.
+pub const BY_ROUTES: u32 =
+    Reason::REDIRECT_SENDER.bit() | Reason::REDIRECT_GATEWAY.bit() | Reason::REDIRECT_ROUTE.bit();
 
 /// The faults that can have a packet dropped at a hook. Of what is sent, those that say that it must not
 /// be: all else that is odd about it is the stack's doing, and only noted.

@@ -4,7 +4,9 @@
 //! meanwhile. Which rule applies was worked out by the loader: here it is one index into a table
 //! (see [`PolicyTable`]).
 
-use crate::{INTERNAL_ERROR, answer, error::Faults, flow, frame::Buffer, limit, local, rule};
+use crate::{
+    INTERNAL_ERROR, answer, error::Faults, flow, frame::Buffer, limit, local, redirected, rule,
+};
 use icmp_common::{
     abi::{
         self, PolicyTable, RULE_NONE, Rule, Trace, action, fragment, hook, policy_flag, rule_flag,
@@ -120,11 +122,13 @@ fn outcome<F: Buffer>(
             return Outcome::new(Reason::first(enforced), Mode::Enforce);
         }
     }
-    // Of what is left, whose flow it is about.
+    // Of what is left, whose flow it is about, and whether the routes bear it out.
     let flow = flow::judge(frame, packet, rule);
     decision.flow |= flow.state;
-    if flow.faults != 0 {
-        let by_rule = flow.faults & !rule.checks_off;
+    let redirect = redirected::judge(frame, packet, rule);
+    let found_last = flow.faults | redirect.faults;
+    if found_last != 0 {
+        let by_rule = found_last & !rule.checks_off;
         decision.faults |= by_rule;
         faults |= by_rule;
         let enforced = enforced(by_rule);
@@ -133,7 +137,9 @@ fn outcome<F: Buffer>(
         }
     }
     let is_own = flow.state == state::LIVE && rule.flags & rule_flag::EXCEPT_OWN_REQUESTS != 0;
-    let reason = if is_own {
+    let reason = if !redirect.is_verified && rule.flags & rule_flag::VERIFY != 0 {
+        Reason::REDIRECT_UNVERIFIED
+    } else if is_own {
         Reason::ACCEPTED
     } else {
         apply(frame, packet, found, octets, policy, flow.rule(policy, rule), observing)

@@ -7,6 +7,7 @@ use crate::{
     maps::SCRATCH as SCRATCH_MAP,
     penalty::icmpgate_offence,
     pipeline::icmpgate_read,
+    redirected,
 };
 use aya_ebpf::{
     bindings::xdp_md,
@@ -69,6 +70,8 @@ pub trait Buffer: Frame + Sized {
     fn judge_link(&self, packet: &Packet) -> u64;
     /// What is known of the flow of what arrives: see [`flow::icmpgate_flow`].
     fn flow(&self, packet: &Packet, in_transit: u32) -> u32;
+    /// What is wrong with a redirect that arrives: see [`redirected::icmpgate_redirected`].
+    fn redirected(&self, packet: &Packet, hardware: u64) -> u32;
     /// Remembers a request that is sent: see [`crate::request`].
     fn remember(&self, packet: &Packet);
     /// The faults of a redirect that this machine makes: see [`crate::redirect`].
@@ -154,6 +157,11 @@ impl Buffer for XdpFrame<'_> {
     #[inline(always)]
     fn flow(&self, packet: &Packet, in_transit: u32) -> u32 {
         flow::icmpgate_flow(self.ctx.ctx, packet, in_transit)
+    }
+
+    #[inline(always)]
+    fn redirected(&self, packet: &Packet, hardware: u64) -> u32 {
+        redirected::icmpgate_redirected(self.ctx.ctx, packet, hardware)
     }
 
     /// What arrives is none of this machine's.

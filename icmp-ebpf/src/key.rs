@@ -4,8 +4,8 @@ use crate::maps::{INTERFACE_ID, ON_LINK};
 use icmp_common::{
     abi::{self, KeyedLimit, PREFIX_AUTO, family, limit_key},
     cells::prefix,
+    mirror,
     parse::{Frame, Packet},
-    penalty,
     wire::{ethernet, ipv6::Address},
 };
 
@@ -30,7 +30,7 @@ pub fn hardware<F: Frame + ?Sized>(frame: &F) -> u64 {
     let Some([a, b, c, d, e, f, high, low]) = frame.cursor().skip(6).take::<[u8; 8]>() else {
         return OTHERS;
     };
-    let address = penalty::hardware([a, b, c, d, e, f]);
+    let address = mirror::hardware([a, b, c, d, e, f]);
     match u16::from_be_bytes([high, low]) {
         ethernet::IPV4 | ethernet::IPV6 if address != 0 => address,
         _ => address | OTHERS,

@@ -5,7 +5,7 @@ use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray},
     macros::btf_map,
 };
-use icmp_common::{abi, cells::CellSet, flow, local, parse::Packet, penalty};
+use icmp_common::{abi, cells::CellSet, flow, local, mirror, parse::Packet, penalty};
 
 /// Of a map that user space reads as memory, many elements at a time (`BPF_F_MMAPABLE`, Linux 5.5).
 const MAPPED: usize = 1 << 10;
@@ -77,16 +77,15 @@ pub static PENALTY_STATS: PerCpuArray<penalty::Stats, 1> = PerCpuArray::new();
 
 /// Hardware addresses of neighbours. The loader's alone.
 #[btf_map]
-pub static NEIGHBOURS: HashMap<penalty::NeighbourKey, u64, { penalty::NEIGHBOURS }> =
-    HashMap::new();
+pub static NEIGHBOURS: HashMap<mirror::NeighbourKey, u64, { mirror::NEIGHBOURS }> = HashMap::new();
 
 /// Where this machine's packets to a prefix go, IPv4 in mapped form. The loader's alone.
 #[btf_map]
-pub static ROUTES: LpmTrie<[u8; 16], penalty::Route, { penalty::ROUTES }> = LpmTrie::new();
+pub static ROUTES: LpmTrie<[u8; 16], mirror::Route, { mirror::ROUTES }> = LpmTrie::new();
 
-/// Words by [`penalty::mirror`]. The loader's alone.
+/// Words by [`mirror::word`]. The loader's alone.
 #[btf_map]
-pub static MIRROR: Array<u64, { penalty::mirror::WORDS }> = Array::new();
+pub static MIRROR: Array<u64, { mirror::word::COUNT }> = Array::new();
 
 /// When each request was last sent, in the unit of bucket time.
 #[btf_map]

@@ -15,18 +15,19 @@
 
 use crate::{
     atomic, fib, key, local,
-    maps::{INTERFACE_ID, MIRROR, NEIGHBOURS, PENALTY_BOX, PENALTY_STATS, ROUTES},
+    maps::{INTERFACE_ID, PENALTY_BOX, PENALTY_STATS},
+    mirror,
 };
 use aya_ebpf::{
     bindings::{BPF_NOEXIST, xdp_md},
     helpers::bpf_ktime_get_ns,
-    maps::lpm_trie::Key,
 };
 use core::hint::black_box;
 use icmp_common::{
     abi::{self, Rule, family},
+    mirror::{HOPS, hardware as number, hop},
     parse::Packet,
-    penalty::{self, HOPS, NeighbourKey, Source, SourceKey, Step, end, flag, hop, mirror, refusal},
+    penalty::{self, Source, SourceKey, Step, end, flag, refusal},
     wire::ipv6::Address,
 };
 
@@ -131,7 +132,7 @@ fn refusal(ctx: *mut xdp_md, rule: &Rule, packet: &Packet, hardware: u64) -> u32
         _ => return refusal::OWN_ADDRESS,
     }
     // Without the daemon it isn't known either who the gateways are now.
-    if MIRROR.get(mirror::FRESH_UNTIL).copied().unwrap_or(0) <= now() {
+    if !mirror::is_fresh() {
         return refusal::STALE;
     }
     // Linux doesn't look a link-local address up for a packet that it forwards.
@@ -184,7 +185,7 @@ pub extern "C" fn icmpgate_ask_fib(
     if result == fib::NO_NEIGH {
         return refusal::NEIGHBOUR_UNKNOWN;
     }
-    if penalty::hardware(ask.dmac) != hardware {
+    if number(ask.dmac) != hardware {
         return refusal::HARDWARE_ADDRESS;
     }
     refusal::NONE
@@ -193,17 +194,9 @@ pub extern "C" fn icmpgate_ask_fib(
 /// What the mirror of the kernel's tables says of a source: a [`refusal`].
 #[inline(always)]
 fn by_mirror(packet: &Packet, hardware: u64, off_link: bool) -> u32 {
-    /// As in `decide`: the trie's key is packed.
-    #[repr(C, align(8))]
-    struct Aligned {
-        pad: u32,
-        key: Key<[u8; 16]>,
-    }
-    let key = Aligned { pad: 0, key: Key::new(128, packet.source.octets()) };
-    let Some(route) = ROUTES.get(&key.key) else { return refusal::REVERSE_PATH };
-    if route.version != if is_v6(packet) { 6 } else { 4 } {
+    let Some(route) = mirror::route(packet.family, packet.source) else {
         return refusal::REVERSE_PATH;
-    }
+    };
     let mut why = refusal::REVERSE_PATH;
     for i in 0..HOPS {
         let hop = &route.hops[i];
@@ -231,11 +224,9 @@ fn by_mirror(packet: &Packet, hardware: u64, off_link: bool) -> u32 {
 /// Whether a frame is from the hardware that its source is known to have: a [`refusal`].
 #[inline(always)]
 fn neighbour(packet: &Packet, hardware: u64) -> u32 {
-    let key = NeighbourKey { address: packet.source.0, interface: u64::from(INTERFACE_ID.load()) };
-    // SAFETY: the loader replaces values as a whole, and a u64 is read at once.
-    match unsafe { NEIGHBOURS.get(&key) } {
+    match mirror::hardware(INTERFACE_ID.load(), packet.source) {
         None => refusal::NEIGHBOUR_UNKNOWN,
-        Some(known) if *known == hardware => refusal::NONE,
+        Some(known) if known == hardware => refusal::NONE,
         Some(_) => refusal::HARDWARE_ADDRESS,
     }
 }

@@ -105,6 +105,12 @@ impl Buffer for SkbFrame<'_> {
         state::NONE.into()
     }
 
+    /// Likewise.
+    #[inline(always)]
+    fn redirected(&self, _packet: &Packet, _hardware: u64) -> u32 {
+        0
+    }
+
     #[inline(always)]
     fn remember(&self, packet: &Packet) {
         icmpgate_skb_request(self.ctx.skb.skb, packet);

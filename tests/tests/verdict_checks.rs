@@ -3,7 +3,7 @@
 
 use icmp_common::{
     abi::{hook, local},
-    verdict::{BY_RULE, FAULTS, Reason, TABLE, enforceable},
+    verdict::{BY_MACHINE, BY_ROUTES, BY_RULE, FAULTS, Reason, TABLE, enforceable},
 };
 use icmpgate::{datapath::Endpoint, policy::Profile};
 use icmpgate_tests::{
@@ -148,9 +148,10 @@ fn open() -> Lease {
 const HERE: (&str, u32) = ("198.51.100.1", local::UNICAST);
 
 /// Every fault of what arrives and a frame alone can have. What only this machine's own messages have,
-/// `verdict_redirects` is about; what takes a connection, `verdict_flow`.
+/// `verdict_redirects` is about; what takes a connection or routes, `verdict_flow` and
+/// `verdict_redirected`.
 fn faults() -> impl Iterator<Item = Reason> {
-    let arriving = enforceable(hook::INGRESS) & !Reason::FLOW_CONTRADICTED.bit();
+    let arriving = enforceable(hook::INGRESS) & !BY_MACHINE;
     TABLE.iter().map(|e| e.reason).filter(move |r| arriving & r.bit() != 0)
 }
 
@@ -466,7 +467,8 @@ fn every_reason_is_reached() {
             (None, Reason::PENALTY_BOX) => "in `verdict_penalty`",
             // It takes a connection.
             (None, Reason::FLOW_CONTRADICTED) => "in `verdict_flow`",
-            // It takes the machine's routes.
+            // They take the machine's routes.
+            (None, reason) if BY_ROUTES & reason.bit() != 0 => "in `verdict_redirected`",
             (None, Reason::REDIRECT_UNFOUNDED) => "in `verdict_redirects`",
             (None, _) => panic!("no packet comes to {}", entry.label),
         };

@@ -13,7 +13,7 @@ use icmp_common::{
     parse::{Packet, parse, stage},
     plausible::{self, Claim},
     validate::validate,
-    verdict::{BY_RULE, Reason, TABLE, enforceable},
+    verdict::{BY_MACHINE, BY_RULE, Reason, TABLE, enforceable},
     wire::quote,
 };
 use icmpgate_tests::{
@@ -72,13 +72,15 @@ fn faults_of_quote(frame: &[u8], packet: &Packet) -> u32 {
 /// A gate whose rules ask for every check, and which observes, so that each packet that has a header
 /// gets as far as its rule.
 fn gate() -> Lease {
-    // The sockets of a machine are none of the host's parser.
-    let by_rule = BY_RULE & !Reason::FLOW_CONTRADICTED.bit();
+    // The sockets and routes of a machine are none of the host's parser.
+    let by_rule = BY_RULE & !BY_MACHINE;
     let named = TABLE.iter().filter(|e| by_rule & e.reason.bit() != 0);
     let named: Vec<String> = named.map(|e| format!("{:?}", e.label)).collect();
     let asking = &format!("action = \"pass\"\nchecks = [{}]", named.join(", "));
+    let off = TABLE.iter().filter(|e| BY_MACHINE & e.reason.bit() != 0);
+    let off: String = off.map(|e| format!("{} = \"off\"\n", e.label)).collect();
     Gate::with(&policy(&format!(
-        "mode = \"observe\"\n{}[checks]\nflow-contradicted = \"off\"\n",
+        "mode = \"observe\"\n{}[checks]\n{off}",
         OPEN.replace("action = \"pass\"", asking)
     )))
 }
@@ -121,7 +123,7 @@ fn host_and_kernel_find_the_same_in_random_frames() {
     gate.settle();
     println!("{faults:#?}\n{kinds:?}");
     // Every fault of what arrives.
-    let arriving = enforceable(hook::INGRESS) & !Reason::FLOW_CONTRADICTED.bit();
+    let arriving = enforceable(hook::INGRESS) & !BY_MACHINE;
     for entry in TABLE.iter().filter(|e| arriving & e.reason.bit() != 0) {
         let hits = faults.get(entry.label).copied().unwrap_or(0);
         assert!(hits * 4_000 > frames, "{} in {hits} of {frames}: too rare to tell", entry.label);

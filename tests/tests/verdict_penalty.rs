@@ -88,10 +88,10 @@ fn gate_with(text: &str, tables: &Tables, test: impl FnOnce(&mut Gate) + Send) {
     let entries = tables.entries(&[(0, INDEX), (1, ELSEWHERE)]).expect("it fits");
     namespace.run(|| {
         let mut gate = Gate::among(&["test0", "test1"], 0, text);
-        let penalty = gate.instance().maps().penalty();
-        assert!(penalty.is_wanted().expect("readable"));
-        penalty.set_mirror(&entries).expect("written");
-        penalty.renew(Duration::from_secs(3600)).expect("written");
+        let mirror = gate.instance().maps().mirror();
+        assert!(mirror.wanted().expect("readable").penalty);
+        mirror.set(&entries).expect("written");
+        mirror.renew(Duration::from_secs(3600)).expect("written");
         test(&mut gate);
     });
 }
@@ -334,15 +334,15 @@ fn who_is_boxed_is_not_boxed_from_other_hardware() {
 fn without_a_mirror_that_is_true_nobody_is_boxed_and_who_is_stays() {
     gate(&policy("icmpv4", "after = 1, time = \"60s\"", ""), |gate| {
         assert_eq!(reasons(gate, &ping("192.0.2.1"), 3), [PASS, OVER, BOXED]);
-        gate.instance().maps().penalty().expire().expect("written");
-        assert!(!gate.instance().maps().penalty().is_fresh().expect("readable"));
+        gate.instance().maps().mirror().expire().expect("written");
+        assert!(!gate.instance().maps().mirror().is_fresh().expect("readable"));
         assert_eq!(reasons(gate, &ping("192.0.2.2"), 3), [PASS, OVER, OVER]);
         let mut expected = Stats { boxed: 1, ..Stats::default() };
         expected.refused[refusal::STALE as usize] = 2;
         assert_eq!(stats(gate), expected);
         assert_eq!(reasons(gate, &ping("192.0.2.1"), 1), [BOXED]);
         // It is said for a time that it is true, and is so no longer.
-        gate.instance().maps().penalty().renew(Duration::from_secs(2)).expect("written");
+        gate.instance().maps().mirror().renew(Duration::from_secs(2)).expect("written");
         assert_eq!(reasons(gate, &ping("192.0.2.2"), 2), [OVER, BOXED]);
         sleep(Duration::from_millis(2010));
         assert_eq!(reasons(gate, &from_hardware(ping("192.0.2.3"), OTHER_MAC), 2), [PASS, OVER]);
@@ -440,7 +440,7 @@ fn another_policy_keeps_who_its_rule_still_boxes() {
         let lines = text.lines().filter(|line| !line.starts_with("penalty"));
         let without = lines.map(|line| format!("{line}\n")).collect::<String>();
         gate.apply(&without);
-        assert!(!gate.instance().maps().penalty().is_wanted().expect("readable"));
+        assert!(!gate.instance().maps().mirror().wanted().expect("readable").penalty);
         assert_eq!(reasons(gate, &ping("192.0.2.1"), 1), [OVER]);
         assert_eq!(boxed(gate), []);
         gate.apply(&text);

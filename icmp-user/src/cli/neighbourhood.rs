@@ -1,15 +1,18 @@
-//! What a run keeps up with for the penalty box: the kernel's neighbours and routes, as the program
-//! asks them, and sources that have served their time.
+//! What a run keeps up with for the penalty box and for redirects: the kernel's neighbours and routes, as the
+//! program asks them, and sources that have served their time.
 //!
-//! Only where the policy in force has a penalty. The program takes the mirror to be true for a few
-//! seconds after this last said so: where this process dies, hangs or can't read, nobody is boxed
-//! any more, and who is boxed leaves at their time.
+//! Only where the policy in force has a penalty, or an interface that doesn't forward may be sent a redirect. The
+//! program takes the mirror to be true for a few seconds after this last said so: where this process dies, hangs or
+//! can't read, nobody is boxed any more, who is boxed leaves at their time, and no redirect is verified.
 
 use super::{output::say, watch::blocking};
-use crate::datapath::{Error, Maps, PenaltyBox, PinDir, TooLarge, tables, watch_tables};
+use crate::datapath::{
+    Error, Maps, MirrorMaps, PenaltyBox, PinDir, TooLarge, Version, tables, unforwarded,
+    watch_tables,
+};
 use icmp_common::{
     abi::attach_mode,
-    penalty::{NEIGHBOURS, ROUTES},
+    mirror::{NEIGHBOURS, ROUTES},
 };
 use std::time::{Duration, Instant};
 use tokio::{
@@ -42,7 +45,7 @@ enum Failure {
     #[error(transparent)]
     Datapath(#[from] Error),
     #[error(
-        "this machine has {} neighbours on the interfaces that are attached and {} routes, and there \
+        "this machine has {} neighbours on the interfaces that are attached and {} routes or more, and there \
          is room for {NEIGHBOURS} and {ROUTES}", .0.neighbours, .0.routes
     )]
     TooLarge(TooLarge),
@@ -80,41 +83,46 @@ impl Neighbourhood {
                     }
                 },
             }
-            match self.look(changed).await {
-                Ok(()) => self.said = None,
-                // Detached by another command: there is nothing to keep.
-                Err(Failure::Datapath(Error::NoInstance { .. })) => self.read = None,
-                Err(error) => {
-                    self.read = None;
-                    self.say_once(&error);
-                }
+            self.look_and_say(changed).await;
+        }
+    }
+
+    /// Brings the mirror up to date where it is wanted, and says what keeps it from that.
+    pub async fn look_and_say(&mut self, changed: bool) {
+        match self.look(changed).await {
+            Ok(()) => self.said = None,
+            // Detached by another command: there is nothing to keep.
+            Err(Failure::Datapath(Error::NoInstance { .. })) => self.read = None,
+            Err(error) => {
+                self.read = None;
+                self.say_once(&error);
             }
         }
     }
 
     async fn look(&mut self, changed: bool) -> Result<(), Failure> {
         let pins = self.pins.clone();
-        if !blocking(move || PenaltyBox::open(&pins)?.is_wanted()).await? {
+        let versions = blocking(move || needed(&pins)).await?;
+        if versions.is_empty() {
             self.read = None;
             return Ok(());
         }
         if changed || self.read.is_none_or(|at| at.elapsed() > READ_AGAIN) {
-            self.refresh().await?;
+            self.refresh(&versions).await?;
             self.read = Some(Instant::now());
         }
         let pins = self.pins.clone();
         blocking(move || {
-            let mut penalty = PenaltyBox::open(&pins)?;
-            penalty.renew(LEASE)?;
-            penalty.sweep()
+            MirrorMaps::open(&pins)?.renew(LEASE)?;
+            PenaltyBox::open(&pins)?.sweep()
         })
         .await?;
         Ok(())
     }
 
     /// Reads the tables and writes the maps.
-    async fn refresh(&self) -> Result<(), Failure> {
-        let tables = tables().await?;
+    async fn refresh(&self, versions: &[Version]) -> Result<(), Failure> {
+        let tables = tables(versions).await?;
         let pins = self.pins.clone();
         let written = blocking(move || {
             pins.require()?;
@@ -127,9 +135,9 @@ impl Neighbourhood {
                 .map(|(id, _, interface)| (id, interface.ifindex))
                 .collect();
             match tables.entries(&interfaces) {
-                Ok(entries) => maps.penalty().set_mirror(&entries).map(Ok),
+                Ok(entries) => maps.mirror().set(&entries).map(Ok),
                 Err(too_large) => {
-                    maps.penalty().expire()?;
+                    maps.mirror().expire()?;
                     Ok(Err(too_large))
                 }
             }
@@ -140,8 +148,21 @@ impl Neighbourhood {
     fn say_once(&mut self, error: &Failure) {
         let text = error.to_string();
         if self.said.as_deref() != Some(&text) {
-            say(format_args!("nobody is put into the penalty box for now: {text}"));
+            say(format_args!(
+                "nobody is put into the penalty box, and no redirect is verified, for now: {text}"
+            ));
             self.said = Some(text);
         }
     }
+}
+
+/// The versions of IP whose neighbours and routes the program asks for: all where a rule has a penalty, for redirects
+/// those that an interface doesn't forward.
+fn needed(pins: &PinDir) -> Result<Vec<Version>, Error> {
+    let wanted = MirrorMaps::open(pins)?.wanted()?;
+    Ok(match (wanted.penalty, wanted.redirects) {
+        (true, _) => vec![Version::V4, Version::V6],
+        (false, true) => unforwarded(&pins.interfaces()),
+        (false, false) => Vec::new(),
+    })
 }

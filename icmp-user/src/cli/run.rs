@@ -70,13 +70,14 @@ async fn daemon(args: &Args, pins: PinDir) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::listen().context("listening to signals")?;
     // Before the addresses are read for the first time, so that no change is missed.
     let addresses = Addresses::watch(pins.clone())?;
-    let neighbourhood = Neighbourhood::watch(pins.clone())?;
+    let mut neighbourhood = Neighbourhood::watch(pins.clone())?;
     let start = start::Start::prepare(&args.start).await?;
     let listener = match args.metrics {
         Metrics::Off => None,
         Metrics::At(address) => Some(bind(address).await?),
     };
     let start::Started { mut attached, without_shares, claims } = start.attach(&pins, true)?;
+    neighbourhood.look_and_say(true).await;
     let served = match listener {
         None => "no metrics".to_owned(),
         Some(listener) => {

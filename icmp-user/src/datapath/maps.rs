@@ -1,10 +1,10 @@
 //! The shared maps of an instance, typed.
 
 use super::{
-    Endpoint, Error, LocalAddress, PenaltyBox, PinDir, Surroundings, cells, elements::Elements,
-    tai_offset, zones,
+    Endpoint, Error, LocalAddress, MirrorMaps, PenaltyBox, PinDir, Surroundings, Wanted, cells,
+    elements::Elements, tai_offset, zones,
 };
-use crate::policy::{CheckedPolicy, CompileContext, Compiled};
+use crate::policy::{CheckedPolicy, CompileContext, Compiled, Hook};
 use aya::{
     Ebpf, Pod,
     maps::{Array, ArrayOfMaps, HashMap, Map, MapData, PerCpuArray, PerCpuValues},
@@ -12,7 +12,7 @@ use aya::{
 use aya_obj::generated::bpf_map_type;
 use icmp_common::abi::{
     self, Bucket, CLASSES, CellStats, ClassKey, FIRST_SHARE, INTERFACES, LimitCounter, LimitInfo,
-    OnLink, PolicyInfo, PolicyTable, SCHEMA, bucket_of_share, hook, limit_flag, name,
+    OnLink, PolicyInfo, PolicyTable, SCHEMA, bucket_of_share, hook, limit_flag, name, rule_flag,
 };
 use icmp_common::cells::CellSet;
 use icmp_common::local::{self as filter, FILTER_WORDS, Filter};
@@ -54,6 +54,7 @@ pub struct Maps {
     local: HashMap<MapData, [u8; 16], u32>,
     local_filter: Array<MapData, Value<Filter>>,
     penalty: PenaltyBox,
+    mirror: MirrorMaps,
     class_keys: Array<MapData, Value<ClassKey>>,
     all_class_keys: Elements<ClassKey>,
     interfaces: Array<MapData, Value<abi::Interface>>,
@@ -109,6 +110,7 @@ impl Maps {
             local: map(name::LOCAL)?.try_into()?,
             local_filter: map(name::LOCAL_FILTER)?.try_into()?,
             penalty: PenaltyBox::from(&mut map)?,
+            mirror: MirrorMaps::from(&mut map)?,
             all_class_keys: Elements::of(&class_keys, name::CLASS_KEYS)?,
             class_keys: class_keys.try_into()?,
             all_interfaces: Elements::of(&interfaces, name::IFACES)?,
@@ -286,7 +288,9 @@ impl Maps {
             })
             .map(|l| l.limit)
             .collect();
-        self.penalty.want(!penalised.is_empty())?;
+        let ingress = &compiled.hook(Hook::Ingress).table.rules;
+        let redirects = ingress.iter().any(|rule| rule.flags & rule_flag::REDIRECT != 0);
+        self.mirror.want(Wanted { penalty: !penalised.is_empty(), redirects })?;
         let kept = compiled.limits.iter().filter(|l| l.kept).map(|l| l.limit);
         self.penalty.keep_limits(&kept.filter(|l| penalised.contains(l)).collect())?;
         compiled.info.generation = generation;
@@ -356,6 +360,11 @@ impl Maps {
             self.endpoints.set(id, Value(endpoint), 0)?;
         }
         Ok(())
+    }
+
+    /// The mirror of the kernel's neighbours and routes.
+    pub fn mirror(&mut self) -> &mut MirrorMaps {
+        &mut self.mirror
     }
 
     /// The penalty box.

@@ -4,7 +4,7 @@
 use super::{Error, address::listen};
 use futures_util::TryStreamExt as _;
 use icmp_common::{
-    penalty::{HOPS, Hop, NEIGHBOURS, NeighbourKey, ROUTES, Route, hardware, hop},
+    mirror::{HOPS, Hop, NEIGHBOURS, NeighbourKey, ROUTES, Route, hardware, hop},
     wire::ipv6::Address,
 };
 use ipnet::IpNet;
@@ -20,6 +20,9 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 use tokio::sync::mpsc;
+
+/// How many lines of routes are read. Several of one prefix are one route.
+const MOST_LINES: usize = 4 * ROUTES;
 
 /// What the kernel says of those around this machine, in this network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,25 +74,59 @@ pub struct TooLarge {
     pub routes: usize,
 }
 
-/// Asks the kernel.
+/// Which version of IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// 4.
+    V4,
+    /// 6.
+    V6,
+}
+
+/// The versions of IP that one of these interfaces, by name, doesn't forward: there the program asks the mirror. Where
+/// the kernel doesn't say, as where it knows no IPv6, it needn't.
+#[must_use]
+pub fn unforwarded(interfaces: &[String]) -> Vec<Version> {
+    let is_host = |version: &str, name: &String| {
+        let path = format!("/proc/sys/net/{version}/conf/{name}/forwarding");
+        std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "0")
+    };
+    [("ipv4", Version::V4), ("ipv6", Version::V6)]
+        .into_iter()
+        .filter(|(version, _)| interfaces.iter().any(|name| is_host(version, name)))
+        .map(|(_, version)| version)
+        .collect()
+}
+
+/// Asks the kernel for those of these versions of IP. Of routes, no more are read than tell that there is no room for
+/// them.
 ///
 /// # Errors
 /// Where the kernel can't be asked.
-pub async fn tables() -> Result<Tables, Error> {
+pub async fn tables(versions: &[Version]) -> Result<Tables, Error> {
     let (connection, handle, _) =
         rtnetlink::new_connection().map_err(Error::io("opening a netlink socket"))?;
     let task = tokio::spawn(connection);
     let mut found = Tables::default();
     let mut neighbours = handle.neighbours().get().execute();
     while let Some(neighbour) = neighbours.try_next().await? {
-        found.neighbours.extend(neighbour_of(&neighbour));
+        let neighbour = neighbour_of(&neighbour);
+        let is_of = |n: &Neighbour| {
+            versions.contains(if n.address.is_ipv4() { &Version::V4 } else { &Version::V6 })
+        };
+        found.neighbours.extend(neighbour.filter(is_of));
     }
-    let v4 = RouteMessageBuilder::<Ipv4Addr>::new().build();
-    let v6 = RouteMessageBuilder::<Ipv6Addr>::new().build();
-    for query in [v4, v6] {
+    for version in versions {
+        let query = match version {
+            Version::V4 => RouteMessageBuilder::<Ipv4Addr>::new().build(),
+            Version::V6 => RouteMessageBuilder::<Ipv6Addr>::new().build(),
+        };
         let mut routes = handle.route().get(query).execute();
         while let Some(route) = routes.try_next().await? {
             found.routes.extend(route_of(&route));
+            if found.routes.len() > MOST_LINES {
+                break;
+            }
         }
     }
     task.abort();
@@ -219,7 +256,8 @@ impl Tables {
                 let kind = if gateway.is_some() { hop::GATEWAY } else { hop::DIRECT };
                 let hardware =
                     gateway.and_then(|g| known.get(&(*index, g)).copied()).unwrap_or_default();
-                Some(Hop { hardware, interface: stable(*index)?, kind })
+                let gateway = gateway.map_or([0; 2], |g| Address::new(octets(g)).0);
+                Some(Hop { hardware, interface: stable(*index)?, kind, gateway })
             });
             // A source behind a hop that doesn't fit isn't boxed.
             let free = route.hops.iter_mut().filter(|h| h.kind == hop::NONE);
@@ -227,7 +265,7 @@ impl Tables {
             debug_assert!(route.hops.len() == HOPS);
         }
         let (neighbours, routes) = (entries.neighbours.len(), entries.routes.len());
-        if neighbours > NEIGHBOURS || routes > ROUTES {
+        if neighbours > NEIGHBOURS || routes > ROUTES || self.routes.len() > MOST_LINES {
             return Err(TooLarge { neighbours, routes });
         }
         Ok(entries)
@@ -283,17 +321,23 @@ mod tests {
             ],
         };
         let entries = tables.entries(INTERFACES).unwrap();
-        let gateway = |interface, hardware| Hop { hardware, interface, kind: hop::GATEWAY };
+        let gateway = |interface, hardware, address: &str| {
+            let gateway = Address::new(octets(address.parse().unwrap())).0;
+            Hop { hardware, interface, kind: hop::GATEWAY, gateway }
+        };
         let known = hardware(MAC);
         // The lesser metric alone; where both are the same, both.
         let default = route(&entries, 96, "::ffff:0.0.0.0");
-        assert_eq!((default.version, default.hops[0]), (4, gateway(0, known)));
+        assert_eq!((default.version, default.hops[0]), (4, gateway(0, known, "10.0.0.1")));
         assert_eq!(default.hops[1], Hop::default());
         let default = route(&entries, 0, "::");
         assert_eq!(default.version, 6);
-        assert_eq!(default.hops[..3], [gateway(1, known), gateway(0, 0), Hop::default()]);
+        assert_eq!(
+            default.hops[..3],
+            [gateway(1, known, "fe80::1"), gateway(0, 0, "fe80::2"), Hop::default()]
+        );
         let link = route(&entries, 120, "::ffff:10.0.0.0");
-        assert_eq!(link.hops[0], Hop { hardware: 0, interface: 0, kind: hop::DIRECT });
+        assert_eq!(link.hops[0], Hop { kind: hop::DIRECT, ..Hop::default() });
         // What leads nowhere, or elsewhere, is there and has no hop.
         for network in ["::ffff:192.0.2.0", "::ffff:198.51.100.0"] {
             assert_eq!(route(&entries, 120, network).hops, [Hop::default(); HOPS], "{network}");

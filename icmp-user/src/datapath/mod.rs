@@ -21,6 +21,7 @@ mod link;
 mod log;
 mod maps;
 mod mirror;
+mod mirror_maps;
 mod object;
 mod penalty;
 mod pins;
@@ -42,7 +43,11 @@ pub use link::attached_index;
 pub use log::KernelLog;
 pub(crate) use maps::text;
 pub use maps::{LimitEntry, Maps};
-pub use mirror::{Entries, Neighbour, RouteLine, Tables, TooLarge, tables, watch as watch_tables};
+pub use mirror::{
+    Entries, Neighbour, RouteLine, Tables, TooLarge, Version, tables, unforwarded,
+    watch as watch_tables,
+};
+pub use mirror_maps::{MirrorMaps, Wanted};
 pub use penalty::{BoxedSource, PenaltyBox};
 pub use pins::{DEFAULT_PIN_DIR, Lock, PinDir};
 pub use rename::{Renamed, follow, renamed};

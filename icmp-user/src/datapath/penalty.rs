@@ -1,18 +1,14 @@
-//! The penalty box of an instance: who is in it, who is let out, and the mirror of the neighbour and
-//! routing tables by which the program knows whom an offence may be held against.
+//! The penalty box of an instance: who is in it, and who is let out.
 
-use super::{Error, PinDir, maps::Value, mirror::Entries, system::monotonic_ns};
-use aya::maps::{
-    Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, lpm_trie::Key as TrieKey,
-};
+use super::{Error, PinDir, maps::Value, system::monotonic_ns};
+use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
 use icmp_common::{
     abi::name,
-    penalty::{NeighbourKey, Route, Source, SourceKey, Stats, mirror, refusal},
+    penalty::{Source, SourceKey, Stats, refusal},
 };
 use ipnet::IpNet;
 use std::{
-    collections::{HashMap as StdMap, HashSet},
-    hash::Hash,
+    collections::HashSet,
     net::{IpAddr, Ipv6Addr},
     time::Duration,
 };
@@ -21,9 +17,6 @@ use std::{
 pub struct PenaltyBox {
     sources: HashMap<MapData, Value<SourceKey>, Value<Source>>,
     stats: PerCpuArray<MapData, Value<Stats>>,
-    neighbours: HashMap<MapData, Value<NeighbourKey>, u64>,
-    routes: LpmTrie<MapData, [u8; 16], Value<Route>>,
-    mirror: Array<MapData, u64>,
 }
 
 /// A source in the box.
@@ -66,9 +59,6 @@ impl PenaltyBox {
         Ok(Self {
             sources: map(name::PENALTY_BOX)?.try_into()?,
             stats: map(name::PENALTY_STATS)?.try_into()?,
-            neighbours: map(name::NEIGHBOURS)?.try_into()?,
-            routes: map(name::ROUTES)?.try_into()?,
-            mirror: map(name::MIRROR)?.try_into()?,
         })
     }
 
@@ -173,90 +163,4 @@ impl PenaltyBox {
             }),
         }))
     }
-
-    /// Whether a rule of the policy in force has a penalty.
-    ///
-    /// # Errors
-    /// Where the map can't be read.
-    pub fn is_wanted(&self) -> Result<bool, Error> {
-        Ok(self.mirror.get(&mirror::WANTED, 0)? != 0)
-    }
-
-    pub(super) fn want(&mut self, wanted: bool) -> Result<(), Error> {
-        Ok(self.mirror.set(mirror::WANTED, u64::from(wanted), 0)?)
-    }
-
-    /// Whether somebody keeps the mirror up to date. Where not, nobody is boxed.
-    ///
-    /// # Errors
-    /// Where the map can't be read.
-    pub fn is_fresh(&self) -> Result<bool, Error> {
-        Ok(self.mirror.get(&mirror::FRESH_UNTIL, 0)? > monotonic_ns())
-    }
-
-    /// Says that the mirror is true, for so long from now.
-    ///
-    /// # Errors
-    /// Where the map can't be written.
-    pub fn renew(&mut self, lease: Duration) -> Result<(), Error> {
-        let until = monotonic_ns() + lease.as_nanos() as u64;
-        Ok(self.mirror.set(mirror::FRESH_UNTIL, until, 0)?)
-    }
-
-    /// Says that the mirror isn't true any more.
-    ///
-    /// # Errors
-    /// Where the map can't be written.
-    pub fn expire(&mut self) -> Result<(), Error> {
-        Ok(self.mirror.set(mirror::FRESH_UNTIL, 0, 0)?)
-    }
-
-    /// Makes the mirror hold these and nothing else.
-    ///
-    /// # Errors
-    /// Where a map can't be written.
-    pub fn set_mirror(&mut self, entries: &Entries) -> Result<(), Error> {
-        let present = present(self.neighbours.iter().map(|e| e.map(|(k, v)| (k.0, v))))?;
-        let (gone, new) = change(&present, &entries.neighbours);
-        for key in gone {
-            self.neighbours.remove(&Value(key))?;
-        }
-        for (key, hardware) in new {
-            self.neighbours.insert(Value(key), hardware, 0)?;
-        }
-        let plain = |key: TrieKey<[u8; 16]>| (key.prefix_len() as u8, key.data());
-        let present = present_routes(&self.routes, plain)?;
-        let (gone, new) = change(&present, &entries.routes);
-        let trie = |(bits, data): (u8, [u8; 16])| TrieKey::new(bits.into(), data);
-        for key in gone {
-            self.routes.remove(&trie(key))?;
-        }
-        for (key, route) in new {
-            self.routes.insert(&trie(key), Value(route), 0)?;
-        }
-        Ok(())
-    }
-}
-
-fn present_routes(
-    routes: &LpmTrie<MapData, [u8; 16], Value<Route>>,
-    plain: impl Fn(TrieKey<[u8; 16]>) -> (u8, [u8; 16]),
-) -> Result<StdMap<(u8, [u8; 16]), Route>, Error> {
-    present(routes.iter().map(|entry| entry.map(|(key, route)| (plain(key), route.0))))
-}
-
-fn present<K: Hash + Eq, V>(
-    entries: impl Iterator<Item = Result<(K, V), MapError>>,
-) -> Result<StdMap<K, V>, Error> {
-    Ok(entries.collect::<Result<_, _>>()?)
-}
-
-/// What is to be removed and what is to be written, so that a map comes to hold what is wanted.
-fn change<K: Copy + Hash + Eq, V: Copy + PartialEq>(
-    present: &StdMap<K, V>,
-    wanted: &StdMap<K, V>,
-) -> (Vec<K>, Vec<(K, V)>) {
-    let gone = present.keys().filter(|key| !wanted.contains_key(*key)).copied();
-    let new = wanted.iter().filter(|(key, value)| present.get(*key) != Some(*value));
-    (gone.collect(), new.map(|(key, value)| (*key, *value)).collect())
 }

@@ -211,13 +211,15 @@ impl PenaltyState {
         let interfaces = maps.interfaces()?;
         let rules: Vec<(u32, String)> =
             limits.iter().map(|l| (l.index, text(&l.info.rule))).collect();
+        let mirror = maps.mirror();
+        let (wanted, fresh) = (mirror.wanted()?.penalty, mirror.is_fresh()?);
         let penalty = maps.penalty();
         let stats = penalty.stats()?;
         let boxed = penalty.boxed()?;
         Ok(Self {
             boxed: boxed.iter().map(|b| BoxedState::new(b, &interfaces, &rules)).collect(),
-            wanted: penalty.is_wanted()?,
-            fresh: penalty.is_fresh()?,
+            wanted,
+            fresh,
             times: stats.boxed,
             refused: REFUSALS
                 .iter()

@@ -478,6 +478,12 @@ fn write_rules(
                 }
             }
             Effect::Reply(_) => (slot.action, slot.reason) = (action::REPLY, Reason::DENIED.0),
+            Effect::Verify(limits) => {
+                let limited = (action::LIMIT, Reason::OVER_LIMIT.0);
+                let passes = (action::PASS, Reason::ACCEPTED.0);
+                (slot.action, slot.reason) = if limits.is_empty() { passes } else { limited };
+                slot.flags |= rule_flag::VERIFY;
+            }
         }
         let whose = Whose { number, rule, of_unknown: false };
         uses.extend(assigner.assign(whose, effect.limits(), hook.index(), slot)?);
@@ -485,7 +491,7 @@ fn write_rules(
     Ok(uses)
 }
 
-/// Has those rules ask for flows to which they matter, and gives one that says what becomes of unknown flows a
+/// Has those rules ask for flows and routes to which they matter, and gives one that says what becomes of unknown flows a
 /// twin that does it.
 fn write_flows(
     table: &mut PolicyTable,
@@ -498,6 +504,9 @@ fn write_flows(
     let mut uses = Vec::new();
     for (number, rule) in rules.iter().enumerate() {
         table.rules[number].unknown = RULE_NONE;
+        if rule.asks_routes(checks) {
+            table.rules[number].flags |= rule_flag::REDIRECT;
+        }
         if !rule.asks_flow(checks) {
             continue;
         }

@@ -23,8 +23,6 @@ const LATER_KEYS: &[LaterKey] = &[("routers", "a list of routers")];
 pub(super) fn rule_checks() -> impl Iterator<Item = Reason> {
     (0..FAULTS).map(Reason).filter(|fault| BY_RULE & fault.bit() != 0)
 }
-/// Those that a later version makes, and their rows.
-pub(super) const LATER_CHECKS: &[(&str, &str)] = &[("redirect", "V5")];
 /// What an enforcement can be set to.
 pub(super) const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 
@@ -186,10 +184,6 @@ fn read_checks(reader: &mut Reader, table: &DeTable<'_>) -> Vec<(Reason, CheckMo
         }
         let labels = faults.iter().map(|(_, label)| *label);
         let expected = one_of(labels.clone());
-        if let Some((_, row)) = LATER_CHECKS.iter().find(|(name, _)| *name == word) {
-            reader.later(key.span(), &format!("the check {} ({row})", quoted(word)), expected);
-            continue;
-        }
         let message = match Reason::from_label(word) {
             Some(_) => format!("{} is a reason, but no check", quoted(word)),
             None => format!("unknown check {}", quoted(word)),

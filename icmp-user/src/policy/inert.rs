@@ -4,7 +4,7 @@
 //! that learns to do it changes [`Rule::effect`](super::Rule::effect), `compile` and this list, and
 //! no profile.
 
-use super::{Action, Rule};
+use super::Rule;
 use std::fmt;
 
 /// A part of a rule that isn't in force.
@@ -19,20 +19,17 @@ pub struct Inert {
 /// What isn't in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum InertKind {
-    /// Checks V5.
-    Checks,
     /// What the rule spares.
     Exceptions,
 }
 
 impl InertKind {
-    const ALL: [Self; 2] = [Self::Checks, Self::Exceptions];
+    const ALL: [Self; 1] = [Self::Exceptions];
 
     /// What it is, in the plural.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Checks => "checks of redirects",
             Self::Exceptions => "exceptions",
         }
     }
@@ -60,9 +57,6 @@ pub(super) fn of(rules: &[Rule]) -> Vec<Inert> {
 
 fn has(rule: &Rule, kind: InertKind) -> bool {
     match kind {
-        InertKind::Checks => {
-            rule.inert_checks().next().is_some() || rule.action == Action::VerifyRedirect
-        }
         InertKind::Exceptions => rule.inert_exceptions().next().is_some(),
     }
 }

@@ -7,8 +7,9 @@ use icmp_common::answer::Error;
 use icmp_common::bucket::{Limit, Unit};
 use icmp_common::classify::is_error;
 use icmp_common::flow::answered;
+use icmp_common::redirect::is_redirect;
 use icmp_common::share::{self, Share, Speed};
-use icmp_common::verdict::{FAULTS, Mode, Reason};
+use icmp_common::verdict::{BY_ROUTES, FAULTS, Mode, Reason};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -212,11 +213,17 @@ impl Pattern {
     /// Whether it can be about an error, or an answer to a request of this machine's.
     #[must_use]
     pub fn can_have_flow(&self) -> bool {
-        let of = |family: u8, ty| is_error(family, ty) || answered(family, ty).is_some();
+        self.matches_any(|family, ty| is_error(family, ty) || answered(family, ty).is_some())
+    }
+
+    /// Whether it can be about a message of a family and type of which this holds.
+    #[must_use]
+    pub fn matches_any(&self, of: impl Fn(u8, u8) -> bool) -> bool {
         let matches = |ty| self.types.as_ref().is_none_or(|types| types.contains(ty));
         let is = |family: u8| (0..=u8::MAX).any(|ty| matches(ty) && of(family, ty));
-        let families = family::ALL.into_iter().filter(|f| self.family.is_none_or(|own| own == *f));
-        !self.is_later_fragment() && families.into_iter().any(is)
+        let mut families =
+            family::ALL.into_iter().filter(|f| self.family.is_none_or(|own| own == *f));
+        !self.is_later_fragment() && families.any(is)
     }
 
     /// Whether it is about later fragments only.
@@ -239,7 +246,7 @@ pub enum Action {
     Reject,
     /// Answer the request that it is, likewise.
     Reply,
-    /// Pass a redirect that agrees with the routes in use (row V5), drop others.
+    /// Pass a redirect that agrees with the routes in use, within the limits, and drop others (row V5).
     VerifyRedirect,
 }
 
@@ -509,6 +516,8 @@ pub enum Effect<'a> {
     Reject(Option<Error>, &'a [RateLimit]),
     /// Reply within all of these limits, else drop.
     Reply(&'a [RateLimit]),
+    /// Pass a redirect that the routes bear out within all of these limits, else drop.
+    Verify(&'a [RateLimit]),
 }
 
 impl<'a> Effect<'a> {
@@ -516,7 +525,10 @@ impl<'a> Effect<'a> {
     #[must_use]
     pub const fn limits(&self) -> &'a [RateLimit] {
         match self {
-            Self::Limit(limits) | Self::Reject(_, limits) | Self::Reply(limits) => limits,
+            Self::Limit(limits)
+            | Self::Reject(_, limits)
+            | Self::Reply(limits)
+            | Self::Verify(limits) => limits,
             Self::Pass | Self::Drop(_) => &[],
         }
     }
@@ -540,11 +552,6 @@ impl Rule {
         self.checks.iter().filter_map(|check| Some((check.fault()?, check.mode)))
     }
 
-    /// The checks that it names and this version doesn't make.
-    pub fn inert_checks(&self) -> impl Iterator<Item = &str> {
-        self.checks.iter().filter(|check| check.fault().is_none()).map(|check| &*check.name)
-    }
-
     /// What it spares and this version can't tell.
     pub fn inert_exceptions(&self) -> impl Iterator<Item = &str> {
         self.except.iter().map(String::as_str).filter(|e| ![GATEWAY, OWN_REQUESTS].contains(e))
@@ -559,18 +566,38 @@ impl Rule {
         let is_judged = self.pattern.destination != Some(destination::TRANSIT) || named && !is_off;
         let decides = match self.effect() {
             Effect::Drop(_) => self.excepts_own_requests(),
+            Effect::Reject(..) | Effect::Reply(_) => false,
             _ => self.unknown_flow.is_some() || !is_off,
         };
         self.pattern.hook() == Hook::Ingress && self.pattern.can_have_flow() && is_judged && decides
     }
 
-    /// What it comes to in this version. A redirect, which nothing verifies yet, is dropped.
+    /// Whether it has redirects that arrive held against the routes, as far as these checks go. It isn't asked of
+    /// what is dropped anyway, nor of what is in transit, which the routes of this machine say nothing of.
+    #[must_use]
+    pub fn asks_routes(&self, checks: &Checks) -> bool {
+        let checks = checks.under(self);
+        let is_off = |(fault, mode): (Reason, CheckMode)| {
+            BY_ROUTES & fault.bit() == 0 || mode == CheckMode::Off
+        };
+        let decides = match self.effect() {
+            Effect::Drop(_) | Effect::Reject(..) | Effect::Reply(_) => false,
+            Effect::Verify(_) => true,
+            _ => !checks.faults().all(is_off),
+        };
+        self.pattern.hook() == Hook::Ingress
+            && self.pattern.destination != Some(destination::TRANSIT)
+            && self.pattern.matches_any(is_redirect)
+            && decides
+    }
+
+    /// What it comes to.
     #[must_use]
     pub fn effect(&self) -> Effect<'_> {
         match self.action {
             Action::Pass => Effect::Pass,
             Action::Drop => Effect::Drop(Reason::DENIED),
-            Action::VerifyRedirect => Effect::Drop(Reason::REDIRECT_UNVERIFIED),
+            Action::VerifyRedirect => Effect::Verify(&self.limits),
             Action::Limit => Effect::Limit(&self.limits),
             Action::Reject => Effect::Reject(self.answer, &self.limits),
             Action::Reply => Effect::Reply(&self.limits),

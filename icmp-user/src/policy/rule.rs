@@ -1,6 +1,6 @@
 //! Reading a rule: which packets it is about, what is done with them.
 
-use super::document::{LATER_CHECKS, MODES, WrittenRule, rule_checks};
+use super::document::{MODES, WrittenRule, rule_checks};
 use super::error::{one_of, quoted};
 use super::limit::{self, LIMIT};
 use super::reader::{LaterKey, Reader, Span, Value};
@@ -9,6 +9,7 @@ use super::{
     message, penalty,
 };
 use icmp_common::abi::{LIMITS_OF_A_KIND, destination, fragment, origin};
+use icmp_common::redirect::is_redirect;
 use icmp_common::verdict::{Mode, Reason};
 use toml::de::DeTable;
 
@@ -68,12 +69,15 @@ const ORIGINS: &[(&str, u8)] =
 const FRAGMENTS: &[(&str, u8)] =
     &[("none", fragment::NONE), ("first", fragment::FIRST), ("later", fragment::LATER)];
 const HOOKS: &[(&str, Hook)] = &[("ingress", Hook::Ingress), ("egress", Hook::Egress)];
-/// What the operator's own rules can do in this version.
-const ACTIONS: &[Action] =
-    &[Action::Pass, Action::Drop, Action::Limit, Action::Reject, Action::Reply];
-/// What they can do in a later one.
-const LATER_ACTIONS: &[(&str, &str)] =
-    &[("verify-redirect", "the check of redirects against the routes in use")];
+/// What rules can do.
+const ACTIONS: &[Action] = &[
+    Action::Pass,
+    Action::Drop,
+    Action::Limit,
+    Action::Reject,
+    Action::Reply,
+    Action::VerifyRedirect,
+];
 /// What a name looks like.
 pub(super) const NAME: &str = "lower-case letters, digits and hyphens, at most 64";
 
@@ -95,6 +99,7 @@ pub(super) fn read(reader: &mut Reader, table: &DeTable<'_>, span: Span) -> Writ
     let action = read_action(reader, table, &span);
     let answer = answer::read(reader, table, action, pattern.family);
     answer::judge(reader, table, action, &mut pattern);
+    judge_redirects(reader, table, action, &pattern);
     let limits = read_limits(reader, table, &span, action, pattern.family);
     let penalty::Written { penalty, exempt } =
         penalty::read(reader, table, &pattern, action, &limits);
@@ -214,18 +219,7 @@ fn read_action(reader: &mut Reader, table: &DeTable<'_>, rule: &Span) -> Option<
         reader.missing(rule.clone(), "action", "the rule", &expected);
         return None;
     };
-    if reader.is_operator()
-        && let Some(word) = value.get_ref().as_str()
-        && let Some((_, what)) = LATER_ACTIONS.iter().find(|(action, _)| *action == word)
-    {
-        let what = format!("the action `{word}` ({what})");
-        reader.later(value.span(), &what, expected);
-        return None;
-    }
-    let mut actions: Vec<(&str, Action)> = ACTIONS.iter().map(|a| (a.label(), *a)).collect();
-    if !reader.is_operator() {
-        actions.push((Action::VerifyRedirect.label(), Action::VerifyRedirect));
-    }
+    let actions: Vec<(&str, Action)> = ACTIONS.iter().map(|a| (a.label(), *a)).collect();
     reader.choice(value, "action", &actions)
 }
 
@@ -292,6 +286,23 @@ fn read_limits(
     limits
 }
 
+/// That what verifies redirects is about nothing else.
+fn judge_redirects(
+    reader: &mut Reader,
+    table: &DeTable<'_>,
+    action: Option<Action>,
+    pattern: &Pattern,
+) {
+    let Some((span, _)) = reader.get(table, "action") else { return };
+    let others = pattern.matches_any(|family, ty| !is_redirect(family, ty));
+    let arrives = pattern.hook() == Hook::Ingress;
+    if action == Some(Action::VerifyRedirect) && (others || pattern.is_later_fragment() || !arrives)
+    {
+        let message = "only redirects that arrive are held against the routes";
+        reader.expected(span, message, "a family and type = \"redirect\", or another action");
+    }
+}
+
 /// What becomes of what the rule matches and whose flow is unknown: `"drop"`, or a limit of its own.
 fn read_unknown_flow(
     reader: &mut Reader,
@@ -300,7 +311,9 @@ fn read_unknown_flow(
     pattern: &Pattern,
 ) -> Option<UnknownFlow> {
     let (span, value) = reader.get(table, "unknown-flow")?;
-    if !matches!(action, None | Some(Action::Pass | Action::Limit)) {
+    let passes =
+        matches!(action, None | Some(Action::Pass | Action::Limit | Action::VerifyRedirect));
+    if !passes {
         let message = "the rule lets nothing pass, whatever its flow";
         reader.expected(span, message, "action = \"limit\" or `pass`");
         return None;
@@ -336,7 +349,7 @@ fn read_unknown_flow(
 const UNKNOWN_FLOW: &str = "`drop`, or a limit like { rate = 10, burst = 20, key = \"source\" }";
 
 /// The checks that the rule names: a list of those that it asks for in transit as well, or a table that says
-/// what is done about each. A profile's may be those of a later version too.
+/// what is done about each.
 fn read_checks(reader: &mut Reader, table: &DeTable<'_>) -> Vec<RuleCheck> {
     let Some((_, value)) = reader.get(table, "checks") else { return Vec::new() };
     let mut checks = Vec::new();
@@ -359,20 +372,13 @@ fn read_checks(reader: &mut Reader, table: &DeTable<'_>) -> Vec<RuleCheck> {
 
 /// The name of a check, where it is one that this reader may name.
 fn read_check(reader: &mut Reader, word: &str, span: Span) -> Option<String> {
-    let later = LATER_CHECKS.iter().find(|(name, _)| *name == word);
     let labels = || rule_checks().map(Reason::label);
-    match later {
-        Some((name, row)) if reader.is_operator() => {
-            reader.later(span, &format!("the check `{name}` ({row})"), one_of(labels()));
-            None
-        }
-        None if labels().all(|label| label != word) => {
-            let expected = reader.suggest(word, labels(), one_of(labels()));
-            reader.expected(span, format!("unknown check {}", quoted(word)), expected);
-            None
-        }
-        _ => Some(word.to_owned()),
+    if labels().all(|label| label != word) {
+        let expected = reader.suggest(word, labels(), one_of(labels()));
+        reader.expected(span, format!("unknown check {}", quoted(word)), expected);
+        return None;
     }
+    Some(word.to_owned())
 }
 
 fn read_labels(

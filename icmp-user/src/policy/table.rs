@@ -27,7 +27,7 @@ pub struct TableLine {
     pub types: Option<String>,
     /// The codes, likewise.
     pub codes: Option<String>,
-    /// `pass`, `drop`, `limit`, `reject` or `reply`.
+    /// `pass`, `drop`, `limit`, `reject`, `reply` or `verify-redirect`.
     pub action: &'static str,
     /// The reason of a drop.
     pub reason: Option<&'static str>,
@@ -133,6 +133,7 @@ impl CheckedPolicy {
                 ("reject", None, Some(describe_answer(pattern.family, error)))
             }
             Effect::Reply(_) => ("reply", None, None),
+            Effect::Verify(_) => (rule.action.label(), None, None),
         };
         let limits = effect.limits();
         let unknown_flow = rule.unknown_flow.as_ref().filter(|_| rule.asks_flow(&self.checks));
@@ -309,10 +310,6 @@ fn not_in_force(rule: &Rule) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     if rule.effect().limits().is_empty() {
         parts.extend(rule.limits.iter().map(describe_limit));
-    }
-    let checks: Vec<&str> = rule.inert_checks().collect();
-    if !checks.is_empty() {
-        parts.push(format!("checks {}", checks.join(", ")));
     }
     let except: Vec<&str> = rule.inert_exceptions().collect();
     if !except.is_empty() {

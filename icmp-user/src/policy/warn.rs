@@ -5,7 +5,8 @@ use super::{CheckMode, CheckedPolicy, Effect, Hook, Layer, Rule, Values, compile
 use icmp_common::abi::{RULE_NONE, family, fragment};
 use icmp_common::classify::{code_ignored, is_error, type_name};
 use icmp_common::link::{self, Kind};
-use icmp_common::verdict::{Mode, Reason, enforceable};
+use icmp_common::redirect::is_redirect;
+use icmp_common::verdict::{BY_ROUTES, Mode, Reason, enforceable};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -134,6 +135,7 @@ fn can_have(fault: Reason, family: u8, ty: u8) -> bool {
             kind == Some(Kind::Neighbours)
         }
         Reason::ROUTER_ADVERTISEMENT => kind == Some(Kind::Routers),
+        fault if BY_ROUTES & fault.bit() != 0 => is_redirect(family, ty),
         _ => is_error(family, ty),
     }
 }

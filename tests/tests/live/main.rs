@@ -16,6 +16,7 @@ mod policy;
 mod python;
 mod quotes;
 mod redirect;
+mod redirected;
 mod share;
 
 use icmpgate_tests::{Site, daemon::Stats};

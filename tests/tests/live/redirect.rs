@@ -14,30 +14,30 @@ use std::{
 };
 
 /// Behind the gateways.
-const FAR: &str = "10.99.0.9";
+pub const FAR: &str = "10.99.0.9";
 /// Likewise.
-const FAR6: &str = "fd99::9";
+pub const FAR6: &str = "fd99::9";
 /// Likewise, and nobody has been told of a better way to it.
 const FARTHER: &str = "10.99.0.8";
 /// The gateway that the router's routes name.
-const GATEWAY: &str = "10.77.0.3";
+pub const GATEWAY: &str = "10.77.0.3";
 /// Likewise.
-const GATEWAY6: &str = "fe80::3";
+pub const GATEWAY6: &str = "fe80::3";
 /// The one that its gateway forwards to.
-const BETTER: &str = "10.77.0.4";
+pub const BETTER: &str = "10.77.0.4";
 /// Likewise.
-const BETTER6: &str = "fe80::4";
+pub const BETTER6: &str = "fe80::4";
 
 /// The router (the protected namespace), and a bridge with a host on it: the neighbour's namespace. Behind
 /// two further ports are gateways.
-struct Lan {
-    site: Site,
-    gateway: Namespace,
-    better: Namespace,
+pub struct Lan {
+    pub site: Site,
+    pub gateway: Namespace,
+    pub better: Namespace,
 }
 
 impl Lan {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let lan = Self { site: Site::new(), gateway: Namespace::new(), better: Namespace::new() };
         let (router, host) = (&lan.site.pair.host, &lan.site.pair.peer);
         host.ip("addr flush dev peer0");
@@ -65,7 +65,7 @@ impl Lan {
     }
 
     /// Behind the gateway: these addresses are its own.
-    fn ends_at(end: &Namespace) {
+    pub fn ends_at(end: &Namespace) {
         for address in [FAR, FARTHER] {
             end.ip(&format!("addr add {address}/32 dev lo"));
         }
@@ -73,7 +73,7 @@ impl Lan {
     }
 
     /// The router's link-local address, which it redirects from, once it is sure of it.
-    fn link_local(&self) -> String {
+    pub fn link_local(&self) -> String {
         let mut own = None;
         let sure = eventually(PATIENCE, || {
             let text = self.site.pair.host.ip(&format!("-6 addr show dev {HOST_IF} scope link"));
@@ -108,7 +108,7 @@ impl Lan {
     }
 
     /// The way that a namespace knows to an address.
-    fn way(namespace: &Namespace, to: &str) -> String {
+    pub fn way(namespace: &Namespace, to: &str) -> String {
         namespace.ip(&format!("route get {to}"))
     }
 }

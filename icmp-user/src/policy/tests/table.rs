@@ -346,14 +346,7 @@ fn a_rule_has_the_checks_that_it_names_and_this_version_makes() {
              quote-pointer, quote-source, unanswerable",
             None,
         ),
-        // Profiles ask for those of later versions as well.
-        (
-            "icmpv4/redirect",
-            0,
-            &[],
-            "drop (redirect-unverified)",
-            Some("10 packets per second, burst 10, by source"),
-        ),
+        ("icmpv4/redirect", 0, &[], "verify-redirect, limit 10 packets per second", None),
     ] {
         let number =
             compiled.hook(Hook::Ingress).rule_names.iter().position(|n| n == name).unwrap();

@@ -9,15 +9,7 @@ fn what_a_later_version_has_is_refused_as_such() {
         assert_eq!(found.len(), 1, "{line}: {found:?}");
         assert!(found[0].starts_with(message), "{line}: {}", found[0]);
     };
-    rule(
-        "action = \"verify-redirect\"",
-        "4:10: this version does not have the action `verify-redirect` (the check of redirects against \
-         the routes in use) yet; expected `pass`, `drop`, `limit`, `reject` or `reply`",
-    );
     let drop = |line: &str, message: &str| rule(&format!("action = \"drop\"\n{line}"), message);
-    let message = "this version does not have the check `redirect` (V5) yet";
-    drop("checks = [\"redirect\"]", &format!("5:11: {message}"));
-    drop("checks = { redirect = \"off\" }", &format!("5:12: {message}"));
     drop("except = [\"gateway\"]", "5:1: this version does not have exceptions yet");
     assert_mistakes(
         "profile = \"host\"\nrouters = [\"192.0.2.1\"]\n",
@@ -26,9 +18,41 @@ fn what_a_later_version_has_is_refused_as_such() {
     );
 }
 
+/// What verifies redirects is about those that arrive and nothing else.
+#[test]
+fn only_redirects_are_verified() {
+    for about in ["family = \"icmpv4\"\ntype = 5", "family = \"icmpv6\"\ntype = \"redirect\""] {
+        assert_right(&format!("{about}\naction = \"verify-redirect\""));
+        let limit = "limit = { rate = 1, burst = 1, key = \"source\" }";
+        assert_right(&format!("{about}\naction = \"verify-redirect\"\n{limit}"));
+        let none = "unknown-flow = \"drop\"";
+        let is_v4 = about.contains("icmpv4");
+        let rule =
+            format!("[[rule]]\nname = \"a\"\n{about}\naction = \"verify-redirect\"\n{none}\n");
+        assert_eq!(mistakes(&format!("{MINIMAL}{rule}")).is_empty(), is_v4, "{about}");
+    }
+    let only = "only redirects that arrive are held against the routes; expected a family and type = \
+                \"redirect\", or another action";
+    for about in [
+        "",
+        "family = \"icmpv4\"",
+        "family = \"icmpv4\"\ntype = 8",
+        "family = \"icmpv4\"\ntype = [5, 8]",
+        "family = \"icmpv6\"\ntype = 5",
+        "family = \"igmp\"\ntype = 5",
+        "family = \"icmpv4\"\ntype = 5\nhook = \"egress\"",
+        "family = \"icmpv4\"\nfragment = \"later\"",
+    ] {
+        let rule = format!("[[rule]]\naction = \"verify-redirect\"\nname = \"a\"\n{about}\n");
+        assert_mistakes(&format!("{MINIMAL}{rule}"), &[&format!("3:1: {only}")]);
+    }
+}
+
 #[test]
 fn redirects_can_be_passed_or_dropped_by_choice() {
-    for action in ["pass", "drop", "limit\"\nlimit = { rate = 1, burst = 1 }\nsource = \""] {
+    for action in
+        ["pass", "drop", "verify-redirect", "limit\"\nlimit = { rate = 1, burst = 1 }\nsource = \""]
+    {
         for family in ["icmpv4", "icmpv6"] {
             assert_right(&format!(
                 "family = \"{family}\"\ntype = \"redirect\"\naction = \"{action}\""

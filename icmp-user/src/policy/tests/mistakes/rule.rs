@@ -8,7 +8,7 @@ fn a_rule_has_a_name_and_an_action() {
     assert_rule("action = \"drop\"", "2:1: the rule has no `name`; expected name = \"...\"");
     assert_rule(
         "name = \"a\"",
-        "2:1: the rule has no `action`; expected `pass`, `drop`, `limit`, `reject` or `reply`",
+        "2:1: the rule has no `action`; expected `pass`, `drop`, `limit`, `reject`, `reply` or `verify-redirect`",
     );
     assert_rule(
         "name = \"Echo Requests\"\naction = \"drop\"",
@@ -51,12 +51,13 @@ fn a_rule_asks_for_checks_that_rules_can_ask_for() {
     checks("{ quote-mtu = \"off\", unanswerable = \"observe\" }", &[]);
     let expected = "expected `unanswerable`, `quote-source`, `quote-mtu`, `quote-pointer`, `hop-limit`, \
                     `router-alert`, `discovery-message`, `discovery-address`, `fragmented-discovery`, \
-                    `router-advertisement`, `group-address`, `group-source` or `flow-contradicted`";
+                    `router-advertisement`, `group-address`, `group-source`, `flow-contradicted`, \
+                    `redirect-sender`, `redirect-gateway` or `redirect-route`";
     let list = "expected a list of checks, or a table of them";
     checks(
         "[\"unanswerable\", \"redirect\", 3, \"bad-checksum\", \"unanswerabel\"]",
         &[
-            &format!("5:27: this version does not have the check `redirect` (V5) yet; {expected}"),
+            &format!("5:27: unknown check `redirect`; {expected} (did you mean `redirect-route`?)"),
             &format!("5:39: a whole number does not belong here; {list}"),
             &format!("5:42: unknown check `bad-checksum`; {expected}"),
             &format!(

@@ -106,8 +106,7 @@ zone = \"b\"
              \"10.0.0.0/8\", or \"10.0.0.1/32\" for that one host",
             "8:8: `256` is out of the range of a type; expected a type: a number from 0 to 255, a \
              range like \"13-14\", or a name",
-            "9:10: unknown action `pas`; expected `pass`, `drop`, `limit`, `reject` or \
-             `reply` (did you mean `pass`?)",
+            "9:10: unknown action `pas`; expected `pass`, `drop`, `limit`, `reject`, `reply` or `verify-redirect` (did you mean `pass`?)",
             "11:8: a second rule has the name `x`; the first is on line 6; expected a name of its \
              own",
             "13:18: a rate of 0 lets nothing pass; expected a whole number of 1 or more; for \
@@ -167,8 +166,7 @@ action = \"pas\"
             "12:10: string values must be quoted; expected literal string",
             "13:8: unclosed array table; expected `]`",
             "17:10: invalid basic string; expected `\"`",
-            "18:10: unknown action `pas`; expected `pass`, `drop`, `limit`, `reject` or \
-             `reply` (did you mean `pass`?)",
+            "18:10: unknown action `pas`; expected `pass`, `drop`, `limit`, `reject`, `reply` or `verify-redirect` (did you mean `pass`?)",
         ],
     );
 }
@@ -232,7 +230,7 @@ fn checks_are_those_of_this_version() {
     );
     let expected = [
         "3:1: unknown check `bad-checksums`; expected `ip-version`, ",
-        "4:1: this version does not have the check `redirect` (V5) yet; expected `ip-version`, ",
+        "4:1: unknown check `redirect`; expected `ip-version`, ",
         "5:1: `denied` is a reason, but no check; expected `ip-version`, ",
         "6:16: unknown setting `of`; expected `enforce`, `observe` or `off` (did you mean `off`?)",
         "7:14: true or false does not belong here; expected `enforce`, `observe` or `off`",

@@ -33,7 +33,7 @@ pub(crate) fn forged() -> Vec<Act> {
             "redirect to another gateway",
             error(PEER_V4, [5, 1], BEYOND.octets()),
             &["5"],
-            &["redirect-unverified"],
+            &["redirect-gateway"],
         ),
         act(
             "time exceeded, from a multicast address",
