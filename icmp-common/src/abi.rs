@@ -336,6 +336,8 @@ pub mod rule_flag {
     pub const REDIRECT: u8 = 8;
     /// Drop those about which the routes can't be asked.
     pub const VERIFY: u8 = 16;
+    /// Ask either.
+    pub const ASKS: u8 = FLOW | REDIRECT;
 }
 
 /// Flags of a limit.

@@ -122,27 +122,30 @@ fn outcome<F: Buffer>(
             return Outcome::new(Reason::first(enforced), Mode::Enforce);
         }
     }
-    // Of what is left, whose flow it is about, and whether the routes bear it out.
-    let flow = flow::judge(frame, packet, rule);
-    decision.flow |= flow.state;
-    let redirect = redirected::judge(frame, packet, rule);
-    let found_last = flow.faults | redirect.faults;
-    if found_last != 0 {
-        let by_rule = found_last & !rule.checks_off;
+    let (mut deciding, mut instead) = (rule, None);
+    // Of what is left, whose flow it is about, and whether the routes bear it out; most rules ask neither.
+    if rule.flags & rule_flag::ASKS != 0 {
+        let flow = flow::judge(frame, packet, rule);
+        let redirect = redirected::judge(frame, packet, rule);
+        decision.flow |= flow.state;
+        let by_rule = (flow.faults | redirect.faults) & !rule.checks_off;
         decision.faults |= by_rule;
         faults |= by_rule;
         let enforced = enforced(by_rule);
         if enforced != 0 {
             return Outcome::new(Reason::first(enforced), Mode::Enforce);
         }
+        deciding = flow.rule(policy, rule);
+        if !redirect.is_verified && rule.flags & rule_flag::VERIFY != 0 {
+            instead = Some(Reason::REDIRECT_UNVERIFIED);
+        } else if flow.state == state::LIVE && rule.flags & rule_flag::EXCEPT_OWN_REQUESTS != 0 {
+            instead = Some(Reason::ACCEPTED);
+        }
     }
-    let is_own = flow.state == state::LIVE && rule.flags & rule_flag::EXCEPT_OWN_REQUESTS != 0;
-    let reason = if !redirect.is_verified && rule.flags & rule_flag::VERIFY != 0 {
-        Reason::REDIRECT_UNVERIFIED
-    } else if is_own {
-        Reason::ACCEPTED
-    } else {
-        apply(frame, packet, found, octets, policy, flow.rule(policy, rule), observing)
+
+    let reason = match instead {
+        Some(reason) => reason,
+        None => apply(frame, packet, found, octets, policy, deciding, observing),
     };
     let outcome = Outcome::new(reason, if observing { Mode::Observe } else { Mode::Enforce });
     // A fault that is only observed doesn't exempt the packet from its rule, but where the rule
