@@ -16,7 +16,7 @@ use crate::verdict::OUTCOMES;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of everything in this file. Pinned maps of another version are not adopted.
-pub const SCHEMA: u32 = 8;
+pub const SCHEMA: u32 = 9;
 
 /// A family of messages: an index into the tables that are kept by family.
 pub mod family {
@@ -307,6 +307,9 @@ pub const fn bucket_of_share(limit: u32, interface: u32) -> u32 {
     (LIMITS as u32).wrapping_add(share.wrapping_mul(INTERFACES as u32)).wrapping_add(interface)
 }
 
+/// How many routers a policy lists at most.
+pub const ROUTERS: usize = 16;
+
 /// How many entries the decision table has: contexts times distinct rows.
 pub const DECISIONS: usize = 131_072;
 
@@ -336,8 +339,12 @@ pub mod rule_flag {
     pub const REDIRECT: u8 = 8;
     /// Drop those about which the routes can't be asked.
     pub const VERIFY: u8 = 16;
-    /// Ask either.
-    pub const ASKS: u8 = FLOW | REDIRECT;
+    /// Hold router advertisements against the list of routers.
+    pub const ROUTERS: u8 = 32;
+    /// What it drops passes where it is an advertisement of a listed router.
+    pub const EXCEPT_LISTED_ROUTERS: u8 = 64;
+    /// Ask any of these.
+    pub const ASKS: u8 = FLOW | REDIRECT | ROUTERS | EXCEPT_LISTED_ROUTERS;
 }
 
 /// Flags of a limit.
@@ -695,10 +702,12 @@ pub struct PolicyTable {
     pub zone_ranges: [u32; 2],
     /// The first step of their search: [`crate::zones::first_step`].
     pub zone_steps: [u32; 2],
-    /// Zero.
-    pub pad: u32,
+    /// How many routers are listed.
+    pub routers: u32,
     /// What keeps strangers from choosing the cells of their keys.
     pub secret: u64,
+    /// The routers, as their addresses lie in a packet; IPv4 in mapped form.
+    pub listed: [[u64; 2]; ROUTERS],
     /// Offset by interface, already multiplied.
     pub interfaces: [u32; INTERFACES],
     /// What is headerless (later fragments and cut packets), by family; index 0 unused.
@@ -719,7 +728,7 @@ const _: () = assert!(size_of::<Interface>() == 40);
 const _: () = assert!(size_of::<ClassKey>() == 4);
 const _: () = assert!(
     size_of::<PolicyTable>()
-        == 72 + 4 * INTERFACES + 32 + 8 * 256 * 768 + 2 * DECISIONS + 144 * RULES
+        == 72 + 16 * ROUTERS + 4 * INTERFACES + 32 + 8 * 256 * 768 + 2 * DECISIONS + 144 * RULES
 );
 
 /// The most prefixes that the zones of one policy hold, by family.

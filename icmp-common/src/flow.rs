@@ -189,6 +189,15 @@ pub const fn answered(family: u8, ty: u8) -> Option<u8> {
     }
 }
 
+/// Whether a UDP port, as it lies in a packet, is one that tunnels have on their far side, and send to from any: GTP-U,
+/// GRE (RFC 8086), VXLAN (RFC 7348; Linux's own default before), its generic extension, GUE, Geneve (RFC 8926), MPLS
+/// (RFC 7510) and L2TP (RFC 2661).
+#[must_use]
+#[inline(always)]
+pub const fn is_of_tunnel(port: u16) -> bool {
+    matches!(u16::from_be(port), 1701 | 2152 | 4754 | 4789 | 4790 | 6080 | 6081 | 6635 | 8472)
+}
+
 /// Whether what goes to this address goes to many, as far as the address tells.
 #[must_use]
 #[inline(always)]

@@ -44,6 +44,16 @@ pub const fn kind(family: u8, ty: u8) -> Option<Kind> {
     }
 }
 
+/// Whether messages of this type are router advertisements (RFC 1256, RFC 4861 4.2).
+#[must_use]
+#[inline(always)]
+pub const fn advertises_router(family: u8, ty: u8) -> bool {
+    matches!(
+        (family, ty),
+        (family::ICMPV4, icmpv4::ROUTER_ADVERTISEMENT) | (family::ICMPV6, nd::ROUTER_ADVERTISEMENT)
+    )
+}
+
 /// What is wrong with one: a set of [`Reason::bit`]s, 0 for any other message.
 #[must_use]
 pub fn faults<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> u32 {

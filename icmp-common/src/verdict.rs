@@ -143,6 +143,7 @@ reasons! {
     REDIRECT_SENDER = 28, "redirect-sender", Drop, "V5", "A redirect that is not from the gateway which this machine now uses for the destination (RFC 1122 3.2.2.2, RFC 4861 8.1).";
     REDIRECT_GATEWAY = 29, "redirect-gateway", Drop, "V5", "A redirect to a gateway that is this machine itself, or on none of the networks of the interface (RFC 1122 3.2.2.2).";
     REDIRECT_ROUTE = 30, "redirect-route", Drop, "V5", "A redirect for a destination that this machine reaches through no gateway.";
+    ROUTER_UNLISTED = 31, "router-unlisted", Drop, "V6", "A router advertisement from none of the routers that the policy lists.";
     NOT_ICMP = 32, "not-icmp", Pass, "W1", "Neither ICMP, ICMPv6 nor IGMP: passed untouched.";
     VLAN_TAGS_BEYOND_BOUND = 33, "vlan-tags-beyond-bound", Pass, "W1", "More than two VLAN tags; what is behind them is unknown.";
     ACCEPTED = 34, "accepted", Pass, "P2", "A rule passes it.";
@@ -217,13 +218,16 @@ pub const BY_RULE: u32 = Reason::UNANSWERABLE.bit()
     | Reason::ROUTER_ADVERTISEMENT.bit()
     | Reason::GROUP_ADDRESS.bit()
     | Reason::GROUP_SOURCE.bit()
+    | Reason::ROUTER_UNLISTED.bit()
     | Reason::FLOW_CONTRADICTED.bit()
     | Reason::REDIRECT_SENDER.bit()
     | Reason::REDIRECT_GATEWAY.bit()
     | Reason::REDIRECT_ROUTE.bit();
 
-/// The faults that only a machine with connections and routes finds: those of rows V4 and V5.
-pub const BY_MACHINE: u32 = Reason::FLOW_CONTRADICTED.bit() | BY_ROUTES;
+/// The faults that no frame has by itself: those of rows V4 and V5, which take connections and routes, and of who is
+/// listed.
+pub const BY_MACHINE: u32 =
+    Reason::FLOW_CONTRADICTED.bit() | BY_ROUTES | Reason::ROUTER_UNLISTED.bit();
 
 /// Those of row V5.
 pub const BY_ROUTES: u32 =

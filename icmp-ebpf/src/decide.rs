@@ -5,7 +5,8 @@
 //! (see [`PolicyTable`]).
 
 use crate::{
-    INTERNAL_ERROR, answer, error::Faults, flow, frame::Buffer, limit, local, redirected, rule,
+    INTERNAL_ERROR, answer, error::Faults, flow, frame::Buffer, limit, local, redirected, routers,
+    rule,
 };
 use icmp_common::{
     abi::{
@@ -123,12 +124,16 @@ fn outcome<F: Buffer>(
         }
     }
     let (mut deciding, mut instead) = (rule, None);
-    // Of what is left, whose flow it is about, and whether the routes bear it out; most rules ask neither.
+    // Of what is left, whose flow it is about, whether the routes bear it out, and whether the router is a listed one;
+    // most rules ask nothing of that.
     if rule.flags & rule_flag::ASKS != 0 {
         let flow = flow::judge(frame, packet, rule);
         let redirect = redirected::judge(frame, packet, rule);
+        let listed = routers::judge::<F>(packet, policy, rule);
+        let is_stranger = listed == Some(false) && rule.flags & rule_flag::ROUTERS != 0;
+        let stranger = if is_stranger { Reason::ROUTER_UNLISTED.bit() } else { 0 };
         decision.flow |= flow.state;
-        let by_rule = (flow.faults | redirect.faults) & !rule.checks_off;
+        let by_rule = (flow.faults | redirect.faults | stranger) & !rule.checks_off;
         decision.faults |= by_rule;
         faults |= by_rule;
         let enforced = enforced(by_rule);
@@ -138,7 +143,9 @@ fn outcome<F: Buffer>(
         deciding = flow.rule(policy, rule);
         if !redirect.is_verified && rule.flags & rule_flag::VERIFY != 0 {
             instead = Some(Reason::REDIRECT_UNVERIFIED);
-        } else if flow.state == state::LIVE && rule.flags & rule_flag::EXCEPT_OWN_REQUESTS != 0 {
+        } else if flow.state == state::LIVE && rule.flags & rule_flag::EXCEPT_OWN_REQUESTS != 0
+            || listed == Some(true) && rule.flags & rule_flag::EXCEPT_LISTED_ROUTERS != 0
+        {
             instead = Some(Reason::ACCEPTED);
         }
     }

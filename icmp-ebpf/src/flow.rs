@@ -48,7 +48,10 @@ const NO_MTU: u32 = 1 << 8;
 /// Looks for the flow of a packet, where its rule asks.
 #[inline(always)]
 pub fn judge<F: Buffer>(frame: &F, packet: &Packet, rule: &Rule) -> Found {
-    if F::HOOK != hook::INGRESS || rule.flags & rule_flag::FLOW == 0 {
+    // Of an answer nothing can be wrong; it is asked about where something depends on it.
+    let depends = rule.unknown != RULE_NONE || rule.flags & rule_flag::EXCEPT_OWN_REQUESTS != 0;
+    let asks = rule.flags & rule_flag::FLOW != 0 && (packet.stage == stage::ERROR || depends);
+    if F::HOOK != hook::INGRESS || !asks {
         return Found { state: state::NONE, faults: 0, no_mtu: false };
     }
     let found = frame.flow(packet, rule.checks & Reason::FLOW_CONTRADICTED.bit());
@@ -90,20 +93,29 @@ pub extern "C" fn icmpgate_flow(ctx: *mut xdp_md, packet: *const Packet, in_tran
     let state = match quoted.kind {
         kind::TCP => socket::tcp(ctx.cast(), packet.family, quoted),
         kind::UDP => socket::udp(ctx.cast(), packet.family, quoted),
-        kind::REQUEST => request::state(packet.family, quoted),
+        kind::REQUEST if are_requests_noted() => request::state(packet.family, quoted),
+        kind::REQUEST => state::NONE,
         _ => state::UNKNOWN,
     };
-    u32::from(state) | if quoted.no_mtu { NO_MTU } else { 0 }
+    // Who is in transit has his own flow, which is another machine's to know.
+    u32::from(state) | if quoted.no_mtu && !quoted.in_transit { NO_MTU } else { 0 }
+}
+
+/// Whether somebody looks at what is sent by this interface, so that requests are known.
+#[inline(always)]
+fn are_requests_noted() -> bool {
+    ENDPOINTS
+        .get(INTERFACE_ID.load())
+        .is_some_and(|endpoint| endpoint.flags & endpoint_flag::REQUESTS_NOTED != 0)
 }
 
 /// Of an answer: whether it is to a request that was sent here. Where nobody looks at what is sent, nothing is
 /// known.
 #[inline(always)]
 fn answer(frame: &XdpFrame<'_>, packet: &Packet) -> u8 {
-    let noted = ENDPOINTS
-        .get(INTERFACE_ID.load())
-        .is_some_and(|endpoint| endpoint.flags & endpoint_flag::REQUESTS_NOTED != 0);
-    if !noted || answered(packet.family, packet.ty).is_none() || local::is_transit(packet) {
+    // A later fragment has no type, and 0 in its place.
+    let is_answer = packet.has_type && answered(packet.family, packet.ty).is_some();
+    if !is_answer || !are_requests_noted() || local::is_transit(packet) {
         return state::NONE;
     }
     request::state_of_answer(packet.family, &Flow::of_answer(frame, packet))

@@ -31,6 +31,7 @@ mod redirected;
 mod reject;
 mod reply;
 mod request;
+mod routers;
 mod rule;
 mod sent;
 mod share;

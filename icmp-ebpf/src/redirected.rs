@@ -69,6 +69,18 @@ pub extern "C" fn icmpgate_redirected(
     }
     let context = XdpContext::new(ctx);
     let Some((better, about)) = claim(&XdpFrame::new(&context), packet) else { return UNVERIFIED };
+    // Without an address of its own, as on the port of a bridge, its routes are another interface's.
+    let is_v6 = packet.family == family::ICMPV6;
+    let has_address = ENDPOINTS.get(INTERFACE_ID.load()).is_some_and(|endpoint| {
+        if is_v6 {
+            endpoint.link_local[0] != 0 || endpoint.v6[0][0] != 0
+        } else {
+            endpoint.v4[0].address != 0
+        }
+    });
+    if !has_address {
+        return UNVERIFIED;
+    }
     let gateway = gateway(packet.family, better);
     gateway | route(ctx, packet, about, hardware)
 }
@@ -98,11 +110,11 @@ fn gateway(family: u8, better: Address) -> u32 {
     }
     let Some(endpoint) = ENDPOINTS.get(INTERFACE_ID.load()) else { return UNVERIFIED };
     let address = better.v4().to_be();
-    let [first, .., last] = &endpoint.v4;
+    let [.., last] = &endpoint.v4;
     if on_one_network(endpoint, address, address) {
         0
-    } else if first.address == 0 || last.address != 0 {
-        // No network is known, or not each.
+    } else if last.address != 0 {
+        // Not each network is known.
         UNVERIFIED
     } else {
         GATEWAY

@@ -15,7 +15,7 @@ use aya_ebpf::{
 };
 use icmp_common::{
     abi::family,
-    flow::{Flow, is_in_flight, state},
+    flow::{Flow, is_in_flight, is_of_tunnel, state},
 };
 
 /// TCP_LISTEN (linux/net/tcp_states.h).
@@ -59,7 +59,8 @@ fn sequence(socket: *mut bpf_sock, sequence: u32) -> u8 {
     if is_in_flight(sequence, read(first), read(next)) { state::LIVE } else { state::CONTRADICTED }
 }
 
-/// The state of a UDP flow, one of [`state`]. A tunnel sends from any port, and has its socket on the other.
+/// The state of a UDP flow, one of [`state`]. A tunnel sends from any port, and has its socket on the other. Of other
+/// services that would make live what anybody says was sent to their port.
 #[inline(always)]
 pub fn udp(ctx: *mut c_void, family: u8, flow: &Flow) -> u8 {
     let has = |ports| {
@@ -73,7 +74,8 @@ pub fn udp(ctx: *mut c_void, family: u8, flow: &Flow) -> u8 {
         release(socket);
         true
     };
-    let is_live = has([flow.far_port, flow.near_port]) || has([flow.near_port, flow.far_port]);
+    let is_live = has([flow.far_port, flow.near_port])
+        || is_of_tunnel(flow.far_port) && has([flow.near_port, flow.far_port]);
     if is_live { state::LIVE } else { state::UNKNOWN }
 }
 

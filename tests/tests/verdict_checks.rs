@@ -465,6 +465,8 @@ fn every_reason_is_reached() {
             (None, Reason::NOT_RUNNABLE) => "in `explain` alone",
             // Whom it may be held against takes the machine's neighbours.
             (None, Reason::PENALTY_BOX) => "in `verdict_penalty`",
+            // It takes a list of routers.
+            (None, Reason::ROUTER_UNLISTED) => "in `verdict_link`",
             // It takes a connection.
             (None, Reason::FLOW_CONTRADICTED) => "in `verdict_flow`",
             // They take the machine's routes.

@@ -157,6 +157,7 @@ fn udp_is_live_where_a_socket_has_its_port() {
             let wildcard = open(any, 0);
             let port = |socket: &UdpSocket| socket.local_addr().expect("bound").port();
             let (a, b, c) = (port(&bound), port(&connected), port(&wildcard));
+            let _tunnel = open(here, 4789);
             let free = (1024..).find(|p| ![a, b, c].contains(p)).expect("a port");
             for (from, to, expected, what) in [
                 (a, (there, 53), state::LIVE, "bound"),
@@ -165,9 +166,11 @@ fn udp_is_live_where_a_socket_has_its_port() {
                 (b, (there, 54), state::UNKNOWN, "connected to another port"),
                 (c, (there, 9), state::LIVE, "of any address"),
                 (free, (there, 53), state::UNKNOWN, "no socket"),
-                // RFC 7348 5, RFC 8085 5.1.1: a tunnel's source port says which flow it is.
-                (free, (there, a), state::LIVE, "the port of a tunnel"),
-                (free, (there, b), state::UNKNOWN, "connected, and another's port"),
+                // What anybody can say of a service's port, nobody is believed.
+                (free, (there, a), state::UNKNOWN, "the port of a service"),
+                // RFC 7348 5: a tunnel's source port says which flow it is, and its socket has the other.
+                (free, (there, 4789), state::LIVE, "the port of a tunnel"),
+                (free, (there, 6081), state::UNKNOWN, "of a tunnel that there isn't"),
             ] {
                 assert_all(&mut gate, Sent::new(UDP, (here, from), to), expected, what);
                 // TCP has other ports.
@@ -179,9 +182,9 @@ fn udp_is_live_where_a_socket_has_its_port() {
             let of_one = Sent::new(UDP, (here, b), (elsewhere, 53));
             assert_all(&mut gate, of_one, state::UNKNOWN, "connected to another address");
         }
-        // 7 live and 10 unknown each of UDP and TCP, five errors each.
+        // Of UDP 6 live and 5 unknown, of TCP 9 unknown, five errors each.
         for rule in ["v4", "v6"] {
-            assert_eq!(drawn(&mut gate, rule), (6 * 5, 12 * 5), "{rule}");
+            assert_eq!(drawn(&mut gate, rule), (6 * 5, 14 * 5), "{rule}");
         }
         // A socket of both families.
         let dual = UdpSocket::bind(("::", 0)).expect("a port");
@@ -383,6 +386,16 @@ fn the_budget_of_unknown_flows_is_its_own_and_the_reserve_the_live_ones() {
             Ipv4::between(source, of.from.0).icmp(message).into()
         };
         assert_eq!(passing(&mut gate, &from("192.0.2.99", unknown, too_big), 50), 50);
+        // From everywhere, no more than a thousand and what comes back meanwhile; each packet is charged for none to
+        // two, 150 have passed, and a quarter is kept for who was there before.
+        let start = std::time::Instant::now();
+        let spread = (0..4000).filter(|n| {
+            let source = format!("203.0.{}.{}", n / 250, 1 + n % 250);
+            gate.send(&from(&source, unknown, too_big)).reason() == Reason::WITHIN_LIMIT
+        });
+        let spread = spread.count() as f64;
+        let most = 1000.0 * (1.0 + start.elapsed().as_secs_f64());
+        assert!(spread >= 400.0 && spread <= 1.2 * most, "{spread} of {most}");
         // None of them drew on the reserve, from which live ones have a thousand.
         assert_eq!(drawn(&mut gate, "icmpv4/fragmentation-needed").0, 0);
         let frame = live.error(too_big.0, too_big.1);
@@ -460,6 +473,9 @@ fn in_transit_nothing_is_asked_unless_the_rule_says_so() {
             let of = Sent::new(UDP, (away, 4711), (away, 53));
             assert_all(&mut gate, of, state::UNKNOWN, "transit, asked");
         }
+        // Without an MTU it is of no flow of this machine's, which in transit says nothing.
+        let seen = gate.run(&Sent::new(UDP, (AWAY4, 4711), (AWAY4, 53)).error((3, 4), 0));
+        assert_state(&seen, state::UNKNOWN, "transit, asked, no MTU");
         // As if the connection were another machine's.
         let [near, far] = connection((HERE4, 0), (THERE4, 0));
         let port = |stream: &std::net::TcpStream| stream.local_addr().expect("bound").port();
@@ -543,6 +559,10 @@ fn request(ty: u8, identifier: u16, far: &str) -> (Vec<u8>, Vec<u8>) {
 #[test]
 fn requests_are_known_once_they_were_sent_from_here() {
     let mut gate = gate(TOLD_APART);
+    // Where nobody looks at what is sent, nothing is known of it.
+    let (_, error) = request(8, 0x1233, THERE4);
+    assert_state(&gate.run(&error), state::NONE, "not noted");
+    gate.instance().maps().note_requests(0, true).expect("written");
     for (ty, far) in [(8, THERE4), (13, THERE4), (8, "224.0.0.1"), (128, THERE6), (128, "ff02::1")]
     {
         let (sent, error) = request(ty, 0x1234, far);
@@ -627,10 +647,33 @@ fn answers_are_to_requests_where_what_is_sent_is_seen() {
         is(&mut gate, 8, from, true);
         is(&mut gate, 8, other, true);
     }
+    // A later fragment has no type; what follows its header is no identifier.
+    let later = Ipv4::between(THERE4, HERE4).fragment(9, false).payload(1, [0; 40]);
+    let seen = gate.run(&Vec::from(later));
+    assert_eq!((seen.reason(), seen.trace.flow), (Reason::WITHIN_LIMIT, state::NONE), "{seen}");
     // Requests that arrive are no answers.
     let ask = Ipv4::between(THERE4, HERE4).icmp(echo(8));
     let seen = gate.run(&Vec::from(ask));
     assert_eq!((seen.reason(), seen.trace.flow), (Reason::WITHIN_LIMIT, state::NONE), "{seen}");
+}
+
+/// Of a reply nothing can be wrong: without a budget for unknown ones nobody asks.
+#[test]
+fn nothing_is_asked_where_nothing_depends_on_it() {
+    let mut gate = Gate::profile(Profile::Host);
+    gate.local(&[(HERE4, local::UNICAST), (HERE6, local::UNICAST)]);
+    gate.instance().maps().note_requests(0, true).expect("written");
+    for frame in [
+        Vec::from(Ipv4::between(THERE4, HERE4).icmp(echo(0))),
+        Vec::from(Ipv6::between(THERE6, HERE6).icmp(echo(129))),
+        Vec::from(Ipv4::between(THERE4, HERE4).icmp(echo(8))),
+    ] {
+        let seen = gate.run(&frame);
+        assert_eq!((seen.reason(), seen.trace.flow), (Reason::WITHIN_LIMIT, state::NONE), "{seen}");
+    }
+    gate.apply(OPEN);
+    let seen = gate.run(&Vec::from(Ipv4::between(THERE4, HERE4).icmp(echo(0))));
+    assert_eq!((seen.reason(), seen.trace.flow), (Reason::ACCEPTED, state::NONE), "{seen}");
 }
 
 /// The profiles: timestamp replies pass to who asked.

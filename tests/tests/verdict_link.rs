@@ -627,3 +627,102 @@ fn each_profile_does_what_it_says() {
         assert_eq!(gate.run(&Vec::from(rogue)).reason(), Reason::DISCOVERY_ADDRESS, "{profile:?}");
     }
 }
+
+/// A router advertisement of each family, from this router.
+fn advertised(router: &str) -> Vec<u8> {
+    if router.contains(':') {
+        return discovery(router, "ff02::1", Message::new(134, 0).zeros(16)).into();
+    }
+    let entry = Message::new(9, 0).word(0x0102_0708).octets([192, 0, 2, 9]).octets([0; 4]);
+    Ipv4::between(router, "224.0.0.1").ttl(1).icmp(entry).into()
+}
+
+const ROUTER4: &str = "192.0.2.254";
+const STRANGER4: &str = "192.0.2.253";
+const ROUTER6: &str = "fe80::fe";
+const STRANGER6: &str = "fe80::fd";
+
+/// RA guard (RFC 6105) by a list: of each family of which a router is listed.
+#[test]
+fn only_listed_routers_advertise_where_some_are_listed() {
+    let mut gate = open();
+    for (routers, four, six) in [
+        ("", true, true),
+        ("routers = [\"192.0.2.254\", \"fe80::fe\"]", false, false),
+        ("routers = \"fe80::fe\"", true, false),
+        ("routers = \"192.0.2.254\"", false, true),
+    ] {
+        let text = match routers {
+            "" => OPEN.to_owned(),
+            _ => format!("{routers}\n{OPEN}"),
+        };
+        gate.apply(&text);
+        for (router, kind, rule, passes) in [
+            (ROUTER4, "icmpv4 9/0", "v4", true),
+            (STRANGER4, "icmpv4 9/0", "v4", four),
+            (ROUTER6, "icmpv6 134/0", "v6", true),
+            (STRANGER6, "icmpv6 134/0", "v6", six),
+        ] {
+            let fate = if passes { "pass accepted" } else { "drop router-unlisted" };
+            let seen = gate.run(&advertised(router)).to_string();
+            assert_eq!(seen, format!("{kind} good -> {fate} by {rule}"), "{routers}");
+        }
+        // Who asks for routers, and neighbours, are none.
+        for message in [Message::new(133, 0).word(0), solicitation(STRANGER6)] {
+            let seen = gate.run(&Vec::from(discovery(STRANGER6, "ff02::2", message)));
+            assert_eq!(seen.reason(), Reason::ACCEPTED, "{routers}: {seen}");
+        }
+    }
+}
+
+#[test]
+fn the_list_of_routers_is_relaxed_by_rule_and_by_policy() {
+    let mut gate = open();
+    let both = "routers = [\"192.0.2.254\", \"fe80::fe\"]\n";
+    for (mode, fate) in [
+        ("enforce", "drop router-unlisted"),
+        ("observe", "pass (observed) router-unlisted"),
+        ("off", "pass accepted"),
+    ] {
+        let by_rule = OPEN.replace(
+            "action = \"pass\"",
+            &format!("action = \"pass\"\nchecks = {{ router-unlisted = \"{mode}\" }}"),
+        );
+        let by_policy = format!("{OPEN}[checks]\nrouter-unlisted = \"{mode}\"\n");
+        for policy in [by_rule, by_policy] {
+            gate.apply(&format!("{both}{policy}"));
+            for (router, what) in [(STRANGER4, "icmpv4 9/0 good"), (STRANGER6, "icmpv6 134/0 good")]
+            {
+                let rule = if router == STRANGER4 { "v4" } else { "v6" };
+                let seen = gate.run(&advertised(router)).to_string();
+                assert_eq!(seen, format!("{what} -> {fate} by {rule}"), "{policy}");
+            }
+        }
+    }
+}
+
+/// Those of ICMPv4 no profile takes but from listed routers (RFC 1256), and solicitations from nobody.
+#[test]
+fn a_profile_takes_router_discovery_of_icmpv4_from_listed_routers() {
+    for profile in ["host", "strict", "router"] {
+        let bare = format!("profile = \"{profile}\"\n");
+        let listed = format!("{bare}routers = \"192.0.2.254\"\n");
+        let mut gate = Gate::new(&bare);
+        gate.local(&[(HERE4, local::UNICAST)]);
+        let solicits: Vec<u8> =
+            Ipv4::between(ROUTER4, "224.0.0.2").ttl(1).icmp(Message::new(10, 0).word(0)).into();
+        for (text, router, expected) in [
+            (&bare, ROUTER4, Reason::DENIED),
+            (&listed, ROUTER4, Reason::ACCEPTED),
+            (&listed, STRANGER4, Reason::DENIED),
+        ] {
+            gate.apply(text);
+            assert_eq!(gate.run(&advertised(router)).reason(), expected, "{text}");
+            assert_eq!(gate.run(&solicits).reason(), Reason::DENIED, "{text}");
+            // What is wrong with it is, whoever sends it.
+            let bad = Message::new(9, 0).word(0x0101_0708).zeros(16);
+            let bad = Ipv4::between(router, "224.0.0.1").ttl(1).icmp(bad);
+            assert_eq!(gate.run(&Vec::from(bad)).reason(), Reason::ROUTER_ADVERTISEMENT);
+        }
+    }
+}

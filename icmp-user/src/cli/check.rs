@@ -7,10 +7,10 @@ use super::{
 };
 use crate::policy::{
     self, CheckMode, CheckedPolicy, CompileContext, Compiled, PolicyErrors, TableLine, Warning,
-    inert_note, load, render, warnings,
+    load, render, warnings,
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, io::Write, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, io::Write, net::IpAddr, path::PathBuf, process::ExitCode};
 
 /// What to check.
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,8 @@ pub struct Summary {
     zones: BTreeMap<String, usize>,
     /// The speeds that it gives interfaces, in Mbit/s.
     speeds_mbit: BTreeMap<String, u32>,
-    not_in_force: Option<String>,
+    /// The routers whose advertisements are taken; where none is listed, any.
+    routers: Vec<IpAddr>,
 }
 
 impl Summary {
@@ -65,7 +66,7 @@ impl Summary {
             checks: policy.checks.faults().map(|(fault, c)| (fault.label(), c.label())).collect(),
             zones: policy.zones.iter().map(|z| (z.name.clone(), z.prefixes.len())).collect(),
             speeds_mbit: policy.speeds.iter().map(|(name, s)| (name.clone(), s.0)).collect(),
-            not_in_force: inert_note(&policy.inert),
+            routers: policy.routers.clone(),
         }
     }
 }
@@ -84,11 +85,8 @@ pub fn run(args: &Args, out: &mut Out) -> anyhow::Result<ExitCode> {
     }
     let (policy, compiled) = result?;
     write_policy(out, &policy, &compiled)?;
-    // The note and the verdict come behind the table, also where both go to one terminal.
+    // The verdict comes behind the table, also where both go to one terminal.
     out.flush()?;
-    if let Some(note) = inert_note(&policy.inert) {
-        say(format_args!("note: {note}"));
-    }
     for Warning { line, message, .. } in warnings(&policy) {
         say(format_args!("warning: {file}:{line}: {message}"));
     }
@@ -147,6 +145,9 @@ pub fn write_policy(
     )?;
     for (name, speed) in &policy.speeds {
         writeln!(out, "interface {name}: speed {speed}")?;
+    }
+    for router in &policy.routers {
+        writeln!(out, "router {router}")?;
     }
     for (fault, mode) in policy.checks.faults() {
         if mode != CheckMode::Enforce {

@@ -26,6 +26,8 @@ const BEAT: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(3);
 /// How long changes are let gather before the tables are read again.
 const GATHER: Duration = Duration::from_millis(100);
+/// How long tables that were too large aren't read again.
+const REST: Duration = Duration::from_secs(60);
 /// How old the mirror may become without a change that was heard of: messages can be lost.
 const READ_AGAIN: Duration = Duration::from_secs(5);
 
@@ -35,6 +37,10 @@ pub struct Neighbourhood {
     changes: mpsc::Receiver<()>,
     /// When the tables were last read and written.
     read: Option<Instant>,
+    /// For which versions of IP and interfaces that was.
+    of: Needed,
+    /// Until when tables that were too large aren't read again.
+    rests: Option<Instant>,
     /// The last failure that was said, so that it is said once.
     said: Option<String>,
 }
@@ -54,7 +60,14 @@ enum Failure {
 impl Neighbourhood {
     /// Listens to changes from now on.
     pub fn watch(pins: PinDir) -> Result<Self, Error> {
-        Ok(Self { pins, changes: watch_tables()?, read: None, said: None })
+        Ok(Self {
+            pins,
+            changes: watch_tables()?,
+            read: None,
+            of: Needed::default(),
+            rests: None,
+            said: None,
+        })
     }
 
     /// Keeps the mirror up to date until the task is dropped.
@@ -89,12 +102,18 @@ impl Neighbourhood {
 
     /// Brings the mirror up to date where it is wanted, and says what keeps it from that.
     pub async fn look_and_say(&mut self, changed: bool) {
+        if self.rests.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
         match self.look(changed).await {
             Ok(()) => self.said = None,
             // Detached by another command: there is nothing to keep.
             Err(Failure::Datapath(Error::NoInstance { .. })) => self.read = None,
             Err(error) => {
                 self.read = None;
+                if let Failure::TooLarge(_) = error {
+                    self.rests = Some(Instant::now() + REST);
+                }
                 self.say_once(&error);
             }
         }
@@ -102,12 +121,15 @@ impl Neighbourhood {
 
     async fn look(&mut self, changed: bool) -> Result<(), Failure> {
         let pins = self.pins.clone();
-        let versions = blocking(move || needed(&pins)).await?;
-        if versions.is_empty() {
+        let needed = blocking(move || needed(&pins)).await?;
+        if needed.versions.is_empty() {
             self.read = None;
             return Ok(());
         }
-        if changed || self.read.is_none_or(|at| at.elapsed() > READ_AGAIN) {
+        let versions = needed.versions.clone();
+        let is_other = needed != self.of;
+        self.of = needed;
+        if changed || is_other || self.read.is_none_or(|at| at.elapsed() > READ_AGAIN) {
             self.refresh(&versions).await?;
             self.read = Some(Instant::now());
         }
@@ -147,22 +169,36 @@ impl Neighbourhood {
 
     fn say_once(&mut self, error: &Failure) {
         let text = error.to_string();
-        if self.said.as_deref() != Some(&text) {
+        // The numbers of a table that is too large change all the time.
+        let same = match error {
+            Failure::TooLarge(_) => "too large".to_owned(),
+            Failure::Datapath(_) => text.clone(),
+        };
+        if self.said.as_deref() != Some(&same) {
             say(format_args!(
                 "nobody is put into the penalty box, and no redirect is verified, for now: {text}"
             ));
-            self.said = Some(text);
+            self.said = Some(same);
         }
     }
 }
 
-/// The versions of IP whose neighbours and routes the program asks for: all where a rule has a penalty, for redirects
-/// those that an interface doesn't forward.
-fn needed(pins: &PinDir) -> Result<Vec<Version>, Error> {
+/// What the program asks the mirror for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Needed {
+    /// All versions of IP where a rule has a penalty, for redirects those that an interface doesn't forward.
+    versions: Vec<Version>,
+    /// The interfaces.
+    interfaces: Vec<String>,
+}
+
+fn needed(pins: &PinDir) -> Result<Needed, Error> {
     let wanted = MirrorMaps::open(pins)?.wanted()?;
-    Ok(match (wanted.penalty, wanted.redirects) {
+    let interfaces = pins.interfaces();
+    let versions = match (wanted.penalty, wanted.redirects) {
         (true, _) => vec![Version::V4, Version::V6],
-        (false, true) => unforwarded(&pins.interfaces()),
+        (false, true) => unforwarded(&interfaces),
         (false, false) => Vec::new(),
-    })
+    };
+    Ok(Needed { versions, interfaces })
 }

@@ -7,7 +7,7 @@ use crate::{
         self, AttachMode, Attached, Interface, Lock, Maps, PinDir, Renamed, Surroundings, attach,
         check_system, follow, renamed, surroundings, text,
     },
-    policy::{self, CheckedPolicy, Compiled, Profile, inert_note},
+    policy::{self, CheckedPolicy, Compiled, Profile},
 };
 use clap::ValueEnum;
 use icmp_common::abi::{LOCAL_ADDRESSES, ON_LINK, egress_mode};
@@ -185,9 +185,6 @@ impl Start {
         let (rules, generation) = (compiled.info.rules, compiled.info.generation);
         let observed = if compiled.info.observe == 0 { "" } else { ", observed only" };
         say(format_args!("policy: {what}, {rules} rules, generation {generation}{observed}"));
-        if let Some(note) = inert_note(&self.policy.inert) {
-            say(format_args!("note: {note}"));
-        }
         say_absent(compiled);
         let Surroundings { addresses, on_link, .. } = &self.surroundings;
         say_too_many(

@@ -200,7 +200,10 @@ fn attach_and_note(
             maps.set_interface(id, &interface.name, interface.index, Modes { ingress, egress })?;
         }
         // A kernel that can't do it filters what arrives all the same.
-        Err(error) => attached.egress_refused = Some(error.to_string()),
+        Err(error) => {
+            maps.note_requests(id, false)?;
+            attached.egress_refused = Some(error.to_string());
+        }
     }
     Ok(attached)
 }

@@ -12,7 +12,10 @@ use rtnetlink::{
     MulticastGroup, RouteMessageBuilder,
     packet_route::{
         neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState},
-        route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType, RouteVia},
+        route::{
+            RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteType,
+            RouteVia,
+        },
     },
 };
 use std::{
@@ -21,6 +24,8 @@ use std::{
 };
 use tokio::sync::mpsc;
 
+/// The main table.
+const MAIN: u32 = RouteHeader::RT_TABLE_MAIN as u32;
 /// How many lines of routes are read. Several of one prefix are one route.
 const MOST_LINES: usize = 4 * ROUTES;
 
@@ -163,11 +168,16 @@ fn neighbour_of(message: &NeighbourMessage) -> Option<Neighbour> {
 }
 
 fn route_of(route: &RouteMessage) -> Option<RouteLine> {
+    // What redirects and path MTU discovery taught the kernel comes along: it is no route, and strangers can make
+    // many of them.
+    if route.header.flags.contains(RouteFlags::Cloned) {
+        return None;
+    }
     let table = route.attributes.iter().find_map(|a| match a {
         RouteAttribute::Table(table) => Some(*table),
         _ => None,
     });
-    if table.unwrap_or(route.header.table.into()) != u32::from(RouteHeader::RT_TABLE_MAIN) {
+    if table.unwrap_or(route.header.table.into()) != MAIN {
         return None;
     }
     let of = |attributes: &[RouteAttribute]| {

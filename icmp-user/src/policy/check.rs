@@ -5,7 +5,7 @@ use super::document::{self, Document, WrittenRule, WrittenZone};
 use super::error::{Findings, nearest, one_of, quoted};
 use super::profile::Template;
 use super::reader::Span;
-use super::{CheckedPolicy, Checks, Layer, PolicyErrors, Profile, Zone, inert, precedence};
+use super::{CheckedPolicy, Checks, Layer, PolicyErrors, Profile, Zone, precedence};
 use super::{profile, rule, source};
 use icmp_common::abi::{RULES, ZONE_PREFIXES};
 use icmp_common::verdict::Mode;
@@ -80,8 +80,8 @@ pub(super) fn assemble(name: &str, template: Template, document: Document) -> Ch
         checks,
         keys: document.keys,
         speeds: document.speeds,
+        routers: document.routers,
         zones,
-        inert: inert::of(&rules),
         rules,
     }
 }

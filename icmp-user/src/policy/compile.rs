@@ -16,8 +16,10 @@ use icmp_common::cells::WAYS;
 use icmp_common::classify::code_ignored;
 use icmp_common::penalty::{Penalty, flag};
 use icmp_common::verdict::{JUDGED, Mode, Reason};
+use icmp_common::wire::ipv6::Address;
 use ipnet::{Ipv4Net, Ipv6Net};
 use std::alloc::{Layout, handle_alloc_error};
+use std::net::IpAddr;
 use zerocopy::FromZeros;
 
 /// What the maps already hold, and what only the machine knows.
@@ -253,12 +255,24 @@ impl CheckedPolicy {
         }
         table.checks_off = self.checks.bits(CheckMode::Off);
         table.checks_observe = self.checks.bits(CheckMode::Observe);
+        table.routers = self.routers.len() as u32;
+        for (slot, router) in table.listed.iter_mut().zip(&self.routers) {
+            *slot = Address::new(octets(*router)).0;
+        }
         write_classes(&mut table, &mut decider, class_keys)?;
         decider.write(&mut table.decisions);
         let mut rule_names: Vec<String> = rules.iter().map(|r| r.name.clone()).collect();
         limits.extend(write_rules(&mut table, &rules, &self.checks, hook, assigner)?);
         let mut twins = Twins { names: &mut rule_names, indices: &mut rule_indices };
-        limits.extend(write_flows(&mut table, &rules, &self.checks, hook, assigner, &mut twins)?);
+        limits.extend(write_flows(
+            &mut table,
+            &rules,
+            &self.checks,
+            &self.routers,
+            hook,
+            assigner,
+            &mut twins,
+        )?);
         write_exempt(&mut table, &rules, &decider, &mut twins)?;
         write_default(&mut table, &mut rule_names);
 
@@ -491,12 +505,13 @@ fn write_rules(
     Ok(uses)
 }
 
-/// Has those rules ask for flows and routes to which they matter, and gives one that says what becomes of unknown flows a
+/// Has those rules ask for flows, routes and routers to which they matter, and gives one that says what becomes of unknown flows a
 /// twin that does it.
 fn write_flows(
     table: &mut PolicyTable,
     rules: &[&Rule],
     checks: &Checks,
+    routers: &[IpAddr],
     hook: Hook,
     assigner: &mut Assigner<'_>,
     twins: &mut Twins<'_>,
@@ -506,6 +521,12 @@ fn write_flows(
         table.rules[number].unknown = RULE_NONE;
         if rule.asks_routes(checks) {
             table.rules[number].flags |= rule_flag::REDIRECT;
+        }
+        if rule.asks_routers(checks, routers) {
+            table.rules[number].flags |= rule_flag::ROUTERS;
+        }
+        if rule.excepts_listed_routers() {
+            table.rules[number].flags |= rule_flag::EXCEPT_LISTED_ROUTERS;
         }
         if !rule.asks_flow(checks) {
             continue;
@@ -525,10 +546,10 @@ fn write_flows(
             UnknownFlow::Drop => {
                 (slot.action, slot.reason) = (action::DROP, Reason::UNKNOWN_FLOW.0);
             }
-            UnknownFlow::Limit(limit) => {
+            UnknownFlow::Limit(limits) => {
                 (slot.action, slot.reason) = (action::LIMIT, Reason::OVER_LIMIT.0);
                 let whose = Whose { number: twin, rule, of_unknown: true };
-                uses.extend(assigner.assign(whose, &[*limit], hook.index(), &mut slot)?);
+                uses.extend(assigner.assign(whose, limits, hook.index(), &mut slot)?);
             }
         }
         table.rules[usize::from(twin)] = slot;
@@ -595,6 +616,14 @@ fn write_default(table: &mut PolicyTable, names: &mut Vec<String>) {
         table.rules[number] =
             TableRule { action: action::PASS, reason: Reason::ACCEPTED.0, ..table.rules[number] };
         names.push("default".to_owned());
+    }
+}
+
+/// An address as the kernel program has it, IPv4 in mapped form.
+fn octets(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
     }
 }
 

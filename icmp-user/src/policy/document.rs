@@ -3,22 +3,22 @@
 //! `check`'s.
 
 use super::error::{Findings, one_of, quoted};
-use super::reader::{LaterKey, Reader, Span};
+use super::reader::{Reader, Span, Value};
 use super::{CheckMode, Layer, Profile, Rule, rule, share, syntax};
-use icmp_common::abi::RULES;
+use icmp_common::abi::{ROUTERS, RULES};
 use icmp_common::share::Speed;
 use icmp_common::verdict::{BY_RULE, FAULTS, Mode, Reason};
+use icmp_common::wire::ipv4;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use toml::de::{DeTable, DeValue};
 
 /// The keys of a policy file.
-const KEYS: &[&str] = &["profile", "mode", "checks", "limits", "interfaces", "zones", "rule"];
+const KEYS: &[&str] =
+    &["profile", "mode", "checks", "limits", "interfaces", "routers", "zones", "rule"];
 /// The keys of a profile.
 const PROFILE_KEYS: &[&str] = &["description", "base", "mode", "checks", "rule"];
-/// The keys that a later version has.
-const LATER_KEYS: &[LaterKey] = &[("routers", "a list of routers")];
 /// The checks that a rule can name (rows V2 to V8), which are faults too.
 pub(super) fn rule_checks() -> impl Iterator<Item = Reason> {
     (0..FAULTS).map(Reason).filter(|fault| BY_RULE & fault.bit() != 0)
@@ -38,6 +38,8 @@ pub(super) struct Document {
     pub keys: Option<u32>,
     /// The speeds that it gives interfaces.
     pub speeds: BTreeMap<String, Speed>,
+    /// The routers whose advertisements are taken.
+    pub routers: Vec<IpAddr>,
     pub zones: Vec<WrittenZone>,
     pub rules: Vec<WrittenRule>,
     /// How many rules there are; not more than a table can hold are read.
@@ -83,6 +85,7 @@ pub(super) fn read(text: &str, layer: Layer) -> Document {
         checks: Vec::new(),
         keys: None,
         speeds: BTreeMap::new(),
+        routers: Vec::new(),
         zones: Vec::new(),
         rules: Vec::new(),
         written_rules: 0,
@@ -95,7 +98,7 @@ pub(super) fn read(text: &str, layer: Layer) -> Document {
         return document;
     }
     let (keys, of) = if operator { (KEYS, "a policy") } else { (PROFILE_KEYS, "a profile") };
-    reader.known_keys(root, of, keys, LATER_KEYS);
+    reader.known_keys(root, of, keys, &[]);
 
     let profiles = Profile::ALL.map(|p| (p.name(), p));
     match reader.get(root, if operator { "profile" } else { "base" }) {
@@ -129,6 +132,9 @@ pub(super) fn read(text: &str, layer: Layer) -> Document {
     {
         document.speeds = share::read_interfaces(&mut reader, table);
     }
+    if operator && let Some((_, value)) = reader.get(root, "routers") {
+        document.routers = read_routers(&mut reader, value);
+    }
     if operator
         && let Some((_, value)) = reader.get(root, "zones")
         && let Some(table) = reader.table(value, "a table: [zones]")
@@ -150,6 +156,42 @@ pub(super) fn read(text: &str, layer: Layer) -> Document {
     }
     document.findings = reader.findings;
     document
+}
+
+/// What a router's address looks like.
+const ROUTER: &str =
+    "the address that a router advertises from: IPv4, or link-local like \"fe80::1\"";
+
+/// The list of routers: of IPv6 they advertise from link-local addresses (RFC 4861 6.1.2).
+fn read_routers(reader: &mut Reader, value: Value<'_, '_>) -> Vec<IpAddr> {
+    let mut routers = Vec::new();
+    let items = reader.one_or_more(value);
+    if items.is_empty() {
+        reader.expected(value.span(), "the list of routers is empty", ROUTER);
+    }
+    for item in items {
+        let Some(text) = reader.string(item, ROUTER) else { continue };
+        let address = text.parse::<IpAddr>().ok().filter(|address| match address {
+            IpAddr::V4(v4) => !ipv4::is_not_a_host(u32::from(*v4)),
+            IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        });
+        let Some(address) = address else {
+            let message = format!("{} is no address of a router", quoted(text));
+            reader.expected(item.span(), message, ROUTER);
+            continue;
+        };
+        if routers.contains(&address) {
+            let message = format!("the router {address} is listed twice");
+            reader.expected(item.span(), message, "each router once");
+        }
+        if routers.len() == ROUTERS {
+            let message = format!("more than {ROUTERS} routers");
+            reader.expected(item.span(), message, format!("at most {ROUTERS} routers"));
+            break;
+        }
+        routers.push(address);
+    }
+    routers
 }
 
 /// How many keys there is room for at least, and at most: 1 GiB.

@@ -19,7 +19,6 @@ mod compile;
 mod decide;
 mod document;
 mod error;
-mod inert;
 mod limit;
 mod limits;
 mod message;
@@ -43,7 +42,6 @@ mod tests;
 
 pub use compile::{CompileContext, CompileError, Compiled, HookTable};
 pub use error::{Place, PolicyError, PolicyErrors};
-pub use inert::{Inert, InertKind, note as inert_note};
 pub use limits::{LimitPlace, LimitUse};
 pub use model::{
     Action, CheckMode, CheckedPolicy, Checks, Effect, Every, Hook, Key, Layer, Pace, Pattern,

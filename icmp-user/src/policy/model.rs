@@ -1,17 +1,19 @@
 //! What a policy says, once read: the rules as written, and what of them is in force.
 
+use super::Profile;
 use super::values::Values;
-use super::{Inert, Profile};
 use icmp_common::abi::{destination, family, fragment, hook, limit_key};
 use icmp_common::answer::Error;
 use icmp_common::bucket::{Limit, Unit};
 use icmp_common::classify::is_error;
 use icmp_common::flow::answered;
+use icmp_common::link::advertises_router;
 use icmp_common::redirect::is_redirect;
 use icmp_common::share::{self, Share, Speed};
 use icmp_common::verdict::{BY_ROUTES, FAULTS, Mode, Reason};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// A policy that holds together.
@@ -31,12 +33,12 @@ pub struct CheckedPolicy {
     pub keys: Option<u32>,
     /// The speeds that it gives interfaces, in place of those that their drivers say.
     pub speeds: BTreeMap<String, Speed>,
+    /// The routers whose advertisements are taken, where it lists some.
+    pub routers: Vec<IpAddr>,
     /// The zones, those that only a rule of the profile names included (without prefixes).
     pub zones: Vec<Zone>,
     /// The operator's rules, then the profile's, each in the order in which they are written.
     pub rules: Vec<Rule>,
-    /// What of those rules this version doesn't put in force.
-    pub inert: Vec<Inert>,
 }
 
 /// A named list of prefixes.
@@ -436,18 +438,20 @@ pub struct Penalty {
 }
 
 /// What becomes of an error whose flow is unknown (row V4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum UnknownFlow {
     /// It is dropped.
     Drop,
-    /// It is limited by a budget of its own.
-    Limit(RateLimit),
+    /// It is limited by a budget of its own: all of these.
+    Limit(Vec<RateLimit>),
 }
 
 /// The name of the exception for gateways.
 const GATEWAY: &str = "gateway";
 /// That for what answers this machine's own requests.
 const OWN_REQUESTS: &str = "own-requests";
+/// That for advertisements of listed routers.
+const LISTED_ROUTERS: &str = "listed-routers";
 
 /// A rule, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -552,9 +556,26 @@ impl Rule {
         self.checks.iter().filter_map(|check| Some((check.fault()?, check.mode)))
     }
 
-    /// What it spares and this version can't tell.
-    pub fn inert_exceptions(&self) -> impl Iterator<Item = &str> {
-        self.except.iter().map(String::as_str).filter(|e| ![GATEWAY, OWN_REQUESTS].contains(e))
+    /// Whether advertisements of listed routers pass, though it drops.
+    #[must_use]
+    pub fn excepts_listed_routers(&self) -> bool {
+        self.action == Action::Drop && self.except.iter().any(|e| e == LISTED_ROUTERS)
+    }
+
+    /// Whether it has router advertisements held against these, as far as these checks go: those of a family of which
+    /// one is listed, unless they are dropped anyway.
+    #[must_use]
+    pub fn asks_routers(&self, checks: &Checks, routers: &[IpAddr]) -> bool {
+        let of_family = |family: u8| {
+            routers.iter().any(|router| router.is_ipv6() == (family == family::ICMPV6))
+        };
+        let advertises = |family, ty| advertises_router(family, ty) && of_family(family);
+        let is_off = checks.under(self).get(Reason::ROUTER_UNLISTED) == CheckMode::Off;
+        let passes = matches!(self.effect(), Effect::Pass | Effect::Limit(_));
+        self.pattern.hook() == Hook::Ingress
+            && self.pattern.matches_any(advertises)
+            && passes
+            && !is_off
     }
 
     /// Whether it asks whose flow a packet is about, as far as these checks go. It isn't asked of what is dropped
@@ -567,7 +588,7 @@ impl Rule {
         let decides = match self.effect() {
             Effect::Drop(_) => self.excepts_own_requests(),
             Effect::Reject(..) | Effect::Reply(_) => false,
-            _ => self.unknown_flow.is_some() || !is_off,
+            _ => self.unknown_flow.is_some() || !is_off && self.pattern.matches_any(is_error),
         };
         self.pattern.hook() == Hook::Ingress && self.pattern.can_have_flow() && is_judged && decides
     }

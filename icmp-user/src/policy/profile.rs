@@ -74,6 +74,7 @@ pub fn profile(profile: Profile) -> CheckedPolicy {
             checks: Vec::new(),
             keys: None,
             speeds: BTreeMap::new(),
+            routers: Vec::new(),
             zones: Vec::new(),
             rules: Vec::new(),
             written_rules: 0,

@@ -264,6 +264,11 @@ fn read_limits(
     {
         reader.expected(span, "the list of limits is empty", LIMIT);
     }
+    read_all(reader, values, family)
+}
+
+/// Limits, as many of each kind as a rule of the table has room for.
+fn read_all(reader: &mut Reader, values: Vec<Value<'_, '_>>, family: Option<u8>) -> Vec<RateLimit> {
     let mut limits = Vec::new();
     for value in values {
         let Some(limit) = limit::read(reader, value) else { continue };
@@ -333,14 +338,13 @@ fn read_unknown_flow(
             reader.expected(value.span(), format!("unknown choice {}", quoted(word)), UNKNOWN_FLOW);
             None
         }
-        None if value.get_ref().as_table().is_none() => {
+        None if value.get_ref().as_table().is_none() && value.get_ref().as_array().is_none() => {
             reader.wrong_kind(value, UNKNOWN_FLOW);
             None
         }
         None => {
-            let limit = limit::read(reader, value)?;
-            limit::judge_family(reader, value, &limit, pattern.family);
-            Some(UnknownFlow::Limit(limit))
+            let values = reader.one_or_more(value);
+            Some(UnknownFlow::Limit(read_all(reader, values, pattern.family)))
         }
     }
 }

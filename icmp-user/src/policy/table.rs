@@ -53,8 +53,8 @@ pub struct TableLine {
     pub origin: Option<&'static str>,
     /// The fragment.
     pub fragment: Option<&'static str>,
-    /// What of the rule isn't in force in this version.
-    pub not_in_force: Vec<String>,
+    /// What it spares.
+    pub except: Vec<String>,
     /// Whether some packet is decided by it. Where not, rules before it take all that it matches,
     /// or its zone is empty.
     pub decides: bool,
@@ -160,7 +160,7 @@ impl CheckedPolicy {
                 .collect(),
             unknown_flow: unknown_flow.map(|unknown| match unknown {
                 UnknownFlow::Drop => "drop".to_owned(),
-                UnknownFlow::Limit(limit) => format!("limit {}", describe_limit(limit)),
+                UnknownFlow::Limit(limits) => format!("limit {}", describe_limits(limits)),
             }),
             penalty: rule.penalty.as_ref().map(|p| self.describe_penalty(p)),
             mode: if observed { Mode::Observe } else { Mode::Enforce }.label(),
@@ -175,7 +175,7 @@ impl CheckedPolicy {
                 _ => "forwarded",
             }),
             fragment: pattern.fragment.map(fragment::label),
-            not_in_force: not_in_force(rule),
+            except: rule.except.clone(),
             decides,
             from,
             source: rule.source.clone(),
@@ -305,19 +305,6 @@ fn describe_codes(family: Option<u8>, types: Option<&Values>, codes: &Values) ->
     }
 }
 
-/// What of a rule isn't in force, in words.
-fn not_in_force(rule: &Rule) -> Vec<String> {
-    let mut parts: Vec<String> = Vec::new();
-    if rule.effect().limits().is_empty() {
-        parts.extend(rule.limits.iter().map(describe_limit));
-    }
-    let except: Vec<&str> = rule.inert_exceptions().collect();
-    if !except.is_empty() {
-        parts.push(format!("except {}", except.join(", ")));
-    }
-    parts
-}
-
 /// The rules that two policies don't have alike, in the order of the first one's table, those that
 /// only the second has behind. Where they are written isn't compared.
 #[must_use]
@@ -394,6 +381,9 @@ fn cells(line: &TableLine) -> [String; 6] {
         };
         let checks: Vec<String> = line.checks.iter().map(shown).collect();
         action.push_str(&format!(", checks {}", checks.join(", ")));
+    }
+    if !line.except.is_empty() {
+        action.push_str(&format!(", except {}", line.except.join(", ")));
     }
     if line.mode == "observe" {
         action.push_str(", observed");

@@ -1,7 +1,9 @@
 //! What holds and yet hardly does what its author meant: said by `check`, and no mistake.
 
 use super::decide::{self, Decider, Dimensions};
-use super::{CheckMode, CheckedPolicy, Effect, Hook, Layer, Rule, Values, compile::CompileError};
+use super::{
+    CheckMode, CheckedPolicy, Effect, Hook, Layer, Rule, UnknownFlow, Values, compile::CompileError,
+};
 use icmp_common::abi::{RULE_NONE, family, fragment};
 use icmp_common::classify::{code_ignored, is_error, type_name};
 use icmp_common::link::{self, Kind};
@@ -110,7 +112,7 @@ fn idle_checks(policy: &CheckedPolicy, rule: &Rule) -> Vec<Warning> {
 
 /// A rule that says what becomes of unknown flows, and is about packets of which no flow is asked.
 fn idle_flow(policy: &CheckedPolicy, rule: &Rule) -> Option<Warning> {
-    rule.unknown_flow?;
+    rule.unknown_flow.as_ref()?;
     let name = &rule.name;
     (!rule.asks_flow(&policy.checks)).then(|| {
         warning(
@@ -135,6 +137,7 @@ fn can_have(fault: Reason, family: u8, ty: u8) -> bool {
             kind == Some(Kind::Neighbours)
         }
         Reason::ROUTER_ADVERTISEMENT => kind == Some(Kind::Routers),
+        Reason::ROUTER_UNLISTED => link::advertises_router(family, ty),
         fault if BY_ROUTES & fault.bit() != 0 => is_redirect(family, ty),
         _ => is_error(family, ty),
     }
@@ -205,6 +208,9 @@ fn needed(policy: &CheckedPolicy, hook: Hook) -> Result<Vec<Warning>, CompileErr
             }
             let does = match rule.effect() {
                 Effect::Drop(_) => "drops",
+                _ if needed.alone && rule.unknown_flow == Some(UnknownFlow::Drop) => {
+                    "drops, of unknown flows,"
+                }
                 Effect::Limit(limits) if needed.alone && limits.iter().all(|l| !l.reserve) => {
                     "limits along with others"
                 }
@@ -257,7 +263,7 @@ fn let_through(
         let rule = &policy.rules[i];
         rule.layer == Layer::Profile
             && rule.mode == Mode::Enforce
-            && matches!(rule.effect(), Effect::Drop(_))
+            && matches!(rule.effect(), Effect::Drop(_) | Effect::Verify(_))
     };
 
     let rules: Vec<&Rule> = all.iter().map(|i| &policy.rules[*i]).collect();

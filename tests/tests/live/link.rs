@@ -147,6 +147,49 @@ fn a_host_configures_itself_by_a_router_and_by_nobody_else() {
     daemon.stop();
 }
 
+/// Two routers of which either could be the true one, each with a prefix of its own.
+const TWO: &str = r#"
+import socket
+from scapy.layers.l2 import Ether
+from scapy.layers.inet6 import IPv6, ICMPv6ND_RA, ICMPv6NDOptPrefixInfo
+
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("peer0", 0))
+for source, prefix in (("fe80::66", "2001:db8:81::"), ("fe80::77", "2001:db8:80::")):
+    packet = Ether(src="02:00:00:00:00:01", dst="33:33:00:00:00:01") / IPv6(src=source, dst="ff02::1", hlim=255)
+    packet /= ICMPv6ND_RA(routerlifetime=1800) / ICMPv6NDOptPrefixInfo(prefix=prefix, prefixlen=64)
+    wire.send(bytes(packet))
+"#;
+
+/// A rogue router on the link says nothing that is false in itself: only a list tells it apart.
+#[test]
+fn a_rogue_router_is_believed_unless_routers_are_listed() {
+    let configures = |site: &Site| {
+        set(&site.pair.host, &format!("ipv6.conf.{HOST_IF}.accept_ra"), 2);
+        python(&site.pair.peer, TWO, &[]);
+        assert!(
+            eventually(PATIENCE, || addresses(site).contains("2001:db8:80:")),
+            "there is an address"
+        );
+        let routes = site.pair.host.ip("-6 route show default");
+        (addresses(site).contains("2001:db8:81:"), routes.contains("fe80::66"))
+    };
+    assert_eq!(configures(&Site::new()), (true, true), "a bare Linux");
+    let site = Site::new();
+    let daemon = site.start_with("profile = \"host\"\nrouters = \"fe80::77\"\n");
+    let mut rogue = (true, true);
+    let stats = counted(&site, || rogue = configures(&site));
+    assert_eq!(rogue, (false, false));
+    assert_counted(
+        &stats,
+        &[
+            "gate0 icmpv6 134/0 pass within-limit enforce: 1",
+            "gate0 icmpv6 134/0 drop router-unlisted enforce: 1",
+        ],
+    );
+    daemon.stop();
+}
+
 /// A query of version 1 from another network, as it comes through routers.
 const DOWNGRADE: &str = r#"
 import socket

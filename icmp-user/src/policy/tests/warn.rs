@@ -43,8 +43,8 @@ fn a_code_that_receivers_ignore_is_never_met() {
 
 #[test]
 fn unknown_flows_in_transit_are_those_that_a_check_finds() {
-    let unknown =
-        |what: &str| of(&rule("a", &format!("action = \"pass\"\nunknown-flow = \"drop\"\n{what}")));
+    let of_errors = "family = \"icmpv4\"\ntype = 11\naction = \"pass\"\nunknown-flow = \"drop\"";
+    let unknown = |what: &str| of(&rule("a", &format!("{of_errors}\n{what}")));
     let idle = "2: rule `a` says what becomes of unknown flows, and asks for none in transit: name the \
                 check `flow-contradicted` for that";
     let transit = "destination = \"transit\"";
@@ -53,6 +53,16 @@ fn unknown_flows_in_transit_are_those_that_a_check_finds() {
     assert_eq!(unknown(&format!("{transit}\nchecks = [\"flow-contradicted\"]")), NONE);
     assert_eq!(unknown("destination = \"local\""), NONE);
     assert_eq!(unknown("checks = { flow-contradicted = \"off\" }"), NONE);
+    // Path MTU discovery of what is translated, or has no sockets, breaks as well where those are dropped.
+    let all =
+        of(&rule("a", "family = \"icmpv4\"\ntype = 3\naction = \"pass\"\nunknown-flow = \"drop\""));
+    assert_eq!(
+        all,
+        [
+            "2: rule `a` drops, of unknown flows, `fragmentation-needed`, which the profile keeps apart: path MTU \
+          discovery (RFC 1191, RFC 8201) breaks without it"
+        ]
+    );
 }
 
 #[test]

@@ -11,11 +11,6 @@ fn what_a_later_version_has_is_refused_as_such() {
     };
     let drop = |line: &str, message: &str| rule(&format!("action = \"drop\"\n{line}"), message);
     drop("except = [\"gateway\"]", "5:1: this version does not have exceptions yet");
-    assert_mistakes(
-        "profile = \"host\"\nrouters = [\"192.0.2.1\"]\n",
-        &["2:1: this version does not have a list of routers yet; expected `profile`, `mode`, \
-           `checks`, `limits`, `interfaces`, `zones` or `rule`"],
-    );
 }
 
 /// What verifies redirects is about those that arrive and nothing else.
@@ -59,4 +54,39 @@ fn redirects_can_be_passed_or_dropped_by_choice() {
             ));
         }
     }
+}
+
+/// They advertise from one address each, of IPv6 a link-local one.
+#[test]
+fn routers_are_listed_by_the_addresses_that_they_advertise_from() {
+    let list = |routers: &str, messages: &[&str]| {
+        assert_mistakes(&format!("profile = \"host\"\nrouters = {routers}\n"), messages);
+    };
+    const ROUTER: &str = "expected the address that a router advertises from: IPv4, or link-local like \
+                          \"fe80::1\"";
+    list("\"fe80::1\"", &[]);
+    list("[\"fe80::1\", \"192.0.2.1\", \"fe80::2\"]", &[]);
+    list("[]", &[&format!("2:11: the list of routers is empty; {ROUTER}")]);
+    list("7", &[&format!("2:11: a whole number does not belong here; {ROUTER}")]);
+    for wrong in [
+        "2001:db8::1",
+        "ff02::2",
+        "::",
+        "224.0.0.1",
+        "0.0.0.0",
+        "127.0.0.1",
+        "fe80::1/64",
+        "gateway",
+    ] {
+        let message = format!("2:12: `{wrong}` is no address of a router; {ROUTER}");
+        list(&format!("[\"{wrong}\"]"), &[&message]);
+    }
+    list(
+        "[\"fe80::1\", \"FE80::0:1\"]",
+        &["2:23: the router fe80::1 is listed twice; expected each router once"],
+    );
+    let many: Vec<String> = (1..=17).map(|n| format!("\"fe80::{n:x}\"")).collect();
+    let found = mistakes(&format!("profile = \"host\"\nrouters = [{}]\n", many.join(", ")));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("more than 16 routers; expected at most 16 routers"), "{}", found[0]);
 }

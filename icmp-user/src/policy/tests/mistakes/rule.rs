@@ -52,7 +52,7 @@ fn a_rule_asks_for_checks_that_rules_can_ask_for() {
     let expected = "expected `unanswerable`, `quote-source`, `quote-mtu`, `quote-pointer`, `hop-limit`, \
                     `router-alert`, `discovery-message`, `discovery-address`, `fragmented-discovery`, \
                     `router-advertisement`, `group-address`, `group-source`, `flow-contradicted`, \
-                    `redirect-sender`, `redirect-gateway` or `redirect-route`";
+                    `redirect-sender`, `redirect-gateway`, `redirect-route` or `router-unlisted`";
     let list = "expected a list of checks, or a table of them";
     checks(
         "[\"unanswerable\", \"redirect\", 3, \"bad-checksum\", \"unanswerabel\"]",
