@@ -87,9 +87,7 @@ impl Flow {
     #[inline(always)]
     pub fn of_quote(claim: &Claim, quote: &Quote) -> Self {
         let mut flow = Self { near: quote.source, far: quote.destination, ..Self::default() };
-        let is_unreachable = claim.family == family::ICMPV4 && claim.ty == icmpv4::UNREACHABLE;
-        let is_too_big = is_unreachable && claim.code == icmpv4::FRAGMENTATION_NEEDED;
-        flow.no_mtu = is_too_big && claim.word & 0xffff == 0;
+        flow.no_mtu = claim.family == family::ICMPV4 && claim.mtu_v4() == Some(0);
         let Some([a, b, c, d, e, f, g, h]) = quote.first else { return flow };
         let message = if claim.family == family::ICMPV6 { ipv6::ICMPV6 } else { PROTOCOL_ICMP };
         if quote.protocol == TCP || quote.protocol == UDP {

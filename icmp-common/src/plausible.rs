@@ -27,6 +27,17 @@ pub struct Claim {
     pub word: u32,
 }
 
+impl Claim {
+    /// The MTU that an error of ICMPv4 states, where it is one that does; 0 by a router older than RFC 1191.
+    #[must_use]
+    #[inline(always)]
+    pub fn mtu_v4(&self) -> Option<u32> {
+        let is_too_big =
+            self.ty == icmpv4::UNREACHABLE && self.code == icmpv4::FRAGMENTATION_NEEDED;
+        is_too_big.then_some(self.word & 0xffff)
+    }
+}
+
 /// What can't be true: a set of [`Reason::bit`]s.
 #[must_use]
 #[inline(always)]
@@ -53,10 +64,7 @@ pub fn faults(claim: &Claim, quote: &Quote) -> u32 {
 /// RFC 1191 4: the packet was too big for the link. 0 says a router that is older than that.
 #[inline(always)]
 fn is_mtu_v4(claim: &Claim, quote: &Quote) -> bool {
-    if claim.ty != icmpv4::UNREACHABLE || claim.code != icmpv4::FRAGMENTATION_NEEDED {
-        return true;
-    }
-    let mtu = claim.word & 0xffff;
+    let Some(mtu) = claim.mtu_v4() else { return true };
     mtu == 0 || mtu >= ipv4::LEAST_MTU && mtu < u32::from(quote.stated_length)
 }
 

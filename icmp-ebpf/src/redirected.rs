@@ -15,7 +15,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use icmp_common::{
-    abi::{Rule, family, hook, local as kind, rule_flag},
+    abi::{Endpoint, Rule, family, hook, local as kind, rule_flag},
     mirror::{HOPS, hardware as number, hop},
     parse::Packet,
     redirect::{is_redirect, on_one_network},
@@ -70,18 +70,16 @@ pub extern "C" fn icmpgate_redirected(
     let context = XdpContext::new(ctx);
     let Some((better, about)) = claim(&XdpFrame::new(&context), packet) else { return UNVERIFIED };
     // Without an address of its own, as on the port of a bridge, its routes are another interface's.
-    let is_v6 = packet.family == family::ICMPV6;
-    let has_address = ENDPOINTS.get(INTERFACE_ID.load()).is_some_and(|endpoint| {
-        if is_v6 {
-            endpoint.link_local[0] != 0 || endpoint.v6[0][0] != 0
-        } else {
-            endpoint.v4[0].address != 0
-        }
-    });
+    let Some(endpoint) = ENDPOINTS.get(INTERFACE_ID.load()) else { return UNVERIFIED };
+    let has_address = if packet.family == family::ICMPV6 {
+        endpoint.link_local[0] != 0 || endpoint.v6[0][0] != 0
+    } else {
+        endpoint.v4[0].address != 0
+    };
     if !has_address {
         return UNVERIFIED;
     }
-    let gateway = gateway(packet.family, better);
+    let gateway = gateway(endpoint, packet.family, better);
     gateway | route(ctx, packet, about, hardware)
 }
 
@@ -101,14 +99,13 @@ fn claim(frame: &XdpFrame<'_>, packet: &Packet) -> Option<(Address, Address)> {
 /// What is wrong with the gateway: it is this machine itself, or none of the link. That of IPv6 is link-local, or the
 /// destination, which is then a neighbour (`discovery-address`).
 #[inline(always)]
-fn gateway(family: u8, better: Address) -> u32 {
+fn gateway(endpoint: &Endpoint, family: u8, better: Address) -> u32 {
     if matches!(local::kind(better), kind::UNICAST | kind::BROADCAST) {
         return GATEWAY;
     }
     if family == family::ICMPV6 {
         return 0;
     }
-    let Some(endpoint) = ENDPOINTS.get(INTERFACE_ID.load()) else { return UNVERIFIED };
     let address = better.v4().to_be();
     let [.., last] = &endpoint.v4;
     if on_one_network(endpoint, address, address) {

@@ -2,6 +2,7 @@
 
 use crate::cursor::Cursor;
 use core::hint::black_box;
+use core::net::IpAddr;
 use network_types::ip::Ipv6Hdr;
 
 /// The header.
@@ -34,6 +35,16 @@ pub const DESTINATION_OPTIONS: u8 = 60;
 /// that the verifier refuses (`misaligned stack access`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Address(pub [u64; 2]);
+
+/// IPv4 in mapped form.
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self::mapped(v4.into()),
+            IpAddr::V6(v6) => Self::new(v6.octets()),
+        }
+    }
+}
 
 impl Address {
     /// `::`.

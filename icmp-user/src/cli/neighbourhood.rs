@@ -37,7 +37,7 @@ pub struct Neighbourhood {
     changes: mpsc::Receiver<()>,
     /// When the tables were last read and written.
     read: Option<Instant>,
-    /// For which versions of IP and interfaces that was.
+    /// For which versions of IP and interfaces that is.
     of: Needed,
     /// Until when tables that were too large aren't read again.
     rests: Option<Instant>,
@@ -126,11 +126,10 @@ impl Neighbourhood {
             self.read = None;
             return Ok(());
         }
-        let versions = needed.versions.clone();
         let is_other = needed != self.of;
         self.of = needed;
         if changed || is_other || self.read.is_none_or(|at| at.elapsed() > READ_AGAIN) {
-            self.refresh(&versions).await?;
+            self.refresh().await?;
             self.read = Some(Instant::now());
         }
         let pins = self.pins.clone();
@@ -143,8 +142,8 @@ impl Neighbourhood {
     }
 
     /// Reads the tables and writes the maps.
-    async fn refresh(&self, versions: &[Version]) -> Result<(), Failure> {
-        let tables = tables(versions).await?;
+    async fn refresh(&self) -> Result<(), Failure> {
+        let tables = tables(&self.of.versions).await?;
         let pins = self.pins.clone();
         let written = blocking(move || {
             pins.require()?;

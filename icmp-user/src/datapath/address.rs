@@ -5,6 +5,7 @@
 use super::{Endpoint, Error, endpoint::endpoints};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use icmp_common::abi::local;
+use icmp_common::wire::ipv6::Address;
 use ipnet::Ipv6Net;
 use rtnetlink::{
     MulticastGroup, RouteMessageBuilder, new_multicast_connection,
@@ -23,12 +24,10 @@ pub struct LocalAddress {
 }
 
 impl LocalAddress {
-    fn new(address: IpAddr, kind: u32) -> Self {
-        let v6 = match address {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-            IpAddr::V6(v6) => v6,
-        };
-        Self { octets: v6.octets(), kind }
+    /// An address of this kind.
+    #[must_use]
+    pub fn new(address: IpAddr, kind: u32) -> Self {
+        Self { octets: Address::from(address).octets(), kind }
     }
 }
 

@@ -97,12 +97,7 @@ pub fn tcp_sequence() -> Option<[u32; 2]> {
 
 /// Where the members of these names lie in a structure that this BTF tells of, in octets; `None` where it tells of
 /// none such, or one isn't whole octets.
-#[must_use]
-pub fn members<const N: usize>(
-    btf: &[u8],
-    structure: &str,
-    members: [&str; N],
-) -> Option<[u32; N]> {
+fn members<const N: usize>(btf: &[u8], structure: &str, members: [&str; N]) -> Option<[u32; N]> {
     let (header, _) = Header::read_from_prefix(btf).ok()?;
     if header.magic != MAGIC {
         return None;

@@ -243,7 +243,7 @@ impl Tables {
             known.insert((neighbour.interface, neighbour.address), number);
             if let Some(id) = stable(neighbour.interface) {
                 let key = NeighbourKey {
-                    address: Address::new(octets(neighbour.address)).0,
+                    address: Address::from(neighbour.address).0,
                     interface: id.into(),
                 };
                 entries.neighbours.insert(key, number);
@@ -255,7 +255,7 @@ impl Tables {
         for line in lines {
             let v4 = line.prefix.addr().is_ipv4();
             let bits = line.prefix.prefix_len() + if v4 { 96 } else { 0 };
-            let key = (bits, octets(line.prefix.network()));
+            let key = (bits, Address::from(line.prefix.network()).octets());
             // Several of one metric are taken in turn.
             if *metrics.entry(key).or_insert(line.metric) != line.metric {
                 continue;
@@ -266,7 +266,7 @@ impl Tables {
                 let kind = if gateway.is_some() { hop::GATEWAY } else { hop::DIRECT };
                 let hardware =
                     gateway.and_then(|g| known.get(&(*index, g)).copied()).unwrap_or_default();
-                let gateway = gateway.map_or([0; 2], |g| Address::new(octets(g)).0);
+                let gateway = gateway.map_or([0; 2], |g| Address::from(g).0);
                 Some(Hop { hardware, interface: stable(*index)?, kind, gateway })
             });
             // A source behind a hop that doesn't fit isn't boxed.
@@ -279,13 +279,6 @@ impl Tables {
             return Err(TooLarge { neighbours, routes });
         }
         Ok(entries)
-    }
-}
-
-fn octets(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => v6.octets(),
     }
 }
 
@@ -305,7 +298,7 @@ mod tests {
     }
 
     fn route(entries: &Entries, bits: u8, network: &str) -> Route {
-        entries.routes[&(bits, octets(network.parse().unwrap()))]
+        entries.routes[&(bits, Address::from(network.parse::<IpAddr>().unwrap()).octets())]
     }
 
     /// An instance on the interfaces 7 and 9, which it calls 0 and 1.
@@ -332,7 +325,7 @@ mod tests {
         };
         let entries = tables.entries(INTERFACES).unwrap();
         let gateway = |interface, hardware, address: &str| {
-            let gateway = Address::new(octets(address.parse().unwrap())).0;
+            let gateway = Address::from(address.parse::<IpAddr>().unwrap()).0;
             Hop { hardware, interface, kind: hop::GATEWAY, gateway }
         };
         let known = hardware(MAC);

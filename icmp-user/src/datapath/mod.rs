@@ -33,7 +33,7 @@ mod zones;
 
 pub use address::{LocalAddress, Surroundings, surroundings, watch as watch_addresses};
 pub use attach::{AttachMode, Attached, attach, detach, detach_all, reattach};
-pub use btf::{members as btf_members, tcp_sequence};
+pub use btf::tcp_sequence;
 pub use counters::{CounterEntry, Counters};
 pub use endpoint::{Endpoint, tai_offset};
 pub use error::Error;

@@ -155,8 +155,8 @@ fn limits(states: &[LimitState], add: &mut impl FnMut(Declaration, Vec<Metric>))
         .enumerate()
         .map(|(i, state)| {
             let same = |other: &&LimitState| {
-                let of = |s: &LimitState| (s.hook, s.rule.clone(), s.key, s.unknown_flow);
-                of(other) == of(state)
+                (other.hook, &other.rule, other.key, other.unknown_flow)
+                    == (state.hook, &state.rule, state.key, state.unknown_flow)
             };
             (state, (states[..i].iter().filter(same).count() + 1).to_string())
         })

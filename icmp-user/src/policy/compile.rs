@@ -19,7 +19,6 @@ use icmp_common::verdict::{JUDGED, Mode, Reason};
 use icmp_common::wire::ipv6::Address;
 use ipnet::{Ipv4Net, Ipv6Net};
 use std::alloc::{Layout, handle_alloc_error};
-use std::net::IpAddr;
 use zerocopy::FromZeros;
 
 /// What the maps already hold, and what only the machine knows.
@@ -257,22 +256,14 @@ impl CheckedPolicy {
         table.checks_observe = self.checks.bits(CheckMode::Observe);
         table.routers = self.routers.len() as u32;
         for (slot, router) in table.listed.iter_mut().zip(&self.routers) {
-            *slot = Address::new(octets(*router)).0;
+            *slot = Address::from(*router).0;
         }
         write_classes(&mut table, &mut decider, class_keys)?;
         decider.write(&mut table.decisions);
         let mut rule_names: Vec<String> = rules.iter().map(|r| r.name.clone()).collect();
-        limits.extend(write_rules(&mut table, &rules, &self.checks, hook, assigner)?);
+        limits.extend(write_rules(&mut table, &rules, self, hook, assigner)?);
         let mut twins = Twins { names: &mut rule_names, indices: &mut rule_indices };
-        limits.extend(write_flows(
-            &mut table,
-            &rules,
-            &self.checks,
-            &self.routers,
-            hook,
-            assigner,
-            &mut twins,
-        )?);
+        limits.extend(write_unknown_flows(&mut table, &rules, hook, assigner, &mut twins)?);
         write_exempt(&mut table, &rules, &decider, &mut twins)?;
         write_default(&mut table, &mut rule_names);
 
@@ -455,18 +446,28 @@ fn by_rule(checks: &Checks) -> (u32, u32) {
 fn write_rules(
     table: &mut PolicyTable,
     rules: &[&Rule],
-    checks: &Checks,
+    CheckedPolicy { checks, routers, .. }: &CheckedPolicy,
     hook: Hook,
     assigner: &mut Assigner<'_>,
 ) -> Result<Vec<LimitUse>, CompileError> {
     let mut uses = Vec::new();
     for ((slot, rule), number) in table.rules.iter_mut().zip(rules).zip(0..) {
-        if rule.mode == Mode::Observe {
-            slot.flags |= rule_flag::OBSERVE;
-        }
-        let asked = rule.checks_in_force().filter(|(_, mode)| *mode != Some(CheckMode::Off));
-        slot.checks = asked.fold(0, |checks, (fault, _)| checks | fault.bit());
-        (slot.checks_off, slot.checks_observe) = by_rule(&checks.under(rule));
+        let under = checks.under(rule);
+        let asked = rule.checks.iter().filter(|check| check.mode != Some(CheckMode::Off));
+        slot.checks = asked.fold(0, |checks, check| checks | check.fault.bit());
+        (slot.checks_off, slot.checks_observe) = by_rule(&under);
+        let asks_flow = rule.asks_flow(&under);
+        let flags = [
+            (rule.mode == Mode::Observe, rule_flag::OBSERVE),
+            (asks_flow, rule_flag::FLOW),
+            (asks_flow && rule.excepts_own_requests(), rule_flag::EXCEPT_OWN_REQUESTS),
+            (rule.asks_routes(&under), rule_flag::REDIRECT),
+            (matches!(rule.effect(), Effect::Verify(_)), rule_flag::VERIFY),
+            (rule.asks_routers(&under, routers), rule_flag::ROUTERS),
+            (rule.excepts_listed_routers(), rule_flag::EXCEPT_LISTED_ROUTERS),
+        ];
+        slot.flags = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum();
+        slot.unknown = RULE_NONE;
         let effect = rule.effect();
         match effect {
             Effect::Pass => (slot.action, slot.reason) = (action::PASS, Reason::ACCEPTED.0),
@@ -496,7 +497,6 @@ fn write_rules(
                 let limited = (action::LIMIT, Reason::OVER_LIMIT.0);
                 let passes = (action::PASS, Reason::ACCEPTED.0);
                 (slot.action, slot.reason) = if limits.is_empty() { passes } else { limited };
-                slot.flags |= rule_flag::VERIFY;
             }
         }
         let whose = Whose { number, rule, of_unknown: false };
@@ -505,37 +505,18 @@ fn write_rules(
     Ok(uses)
 }
 
-/// Has those rules ask for flows, routes and routers to which they matter, and gives one that says what becomes of unknown flows a
-/// twin that does it.
-fn write_flows(
+/// Gives a rule that asks for flows and says what becomes of unknown ones a twin that does it.
+fn write_unknown_flows(
     table: &mut PolicyTable,
     rules: &[&Rule],
-    checks: &Checks,
-    routers: &[IpAddr],
     hook: Hook,
     assigner: &mut Assigner<'_>,
     twins: &mut Twins<'_>,
 ) -> Result<Vec<LimitUse>, CompileError> {
     let mut uses = Vec::new();
     for (number, rule) in rules.iter().enumerate() {
-        table.rules[number].unknown = RULE_NONE;
-        if rule.asks_routes(checks) {
-            table.rules[number].flags |= rule_flag::REDIRECT;
-        }
-        if rule.asks_routers(checks, routers) {
-            table.rules[number].flags |= rule_flag::ROUTERS;
-        }
-        if rule.excepts_listed_routers() {
-            table.rules[number].flags |= rule_flag::EXCEPT_LISTED_ROUTERS;
-        }
-        if !rule.asks_flow(checks) {
-            continue;
-        }
-        table.rules[number].flags |= rule_flag::FLOW;
-        if rule.excepts_own_requests() {
-            table.rules[number].flags |= rule_flag::EXCEPT_OWN_REQUESTS;
-        }
-        let Some(unknown) = &rule.unknown_flow else { continue };
+        let asks = table.rules[number].flags & rule_flag::FLOW != 0;
+        let Some(unknown) = rule.unknown_flow.as_ref().filter(|_| asks) else { continue };
         let twin = twins.add(number)?;
         let mut slot = TableRule {
             flags: table.rules[number].flags & rule_flag::OBSERVE,
@@ -616,14 +597,6 @@ fn write_default(table: &mut PolicyTable, names: &mut Vec<String>) {
         table.rules[number] =
             TableRule { action: action::PASS, reason: Reason::ACCEPTED.0, ..table.rules[number] };
         names.push("default".to_owned());
-    }
-}
-
-/// An address as the kernel program has it, IPv4 in mapped form.
-fn octets(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => v6.octets(),
     }
 }
 

@@ -114,8 +114,8 @@ impl Checks {
     #[must_use]
     pub fn under(&self, rule: &Rule) -> Self {
         let mut checks = self.clone();
-        for (fault, mode) in rule.checks_in_force() {
-            checks.set(fault, mode.unwrap_or(self.get(fault)));
+        for RuleCheck { fault, mode } in &rule.checks {
+            checks.set(*fault, mode.unwrap_or(self.get(*fault)));
         }
         checks
     }
@@ -491,22 +491,14 @@ pub struct Rule {
 /// A check that a rule names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleCheck {
-    /// Its name.
-    pub name: String,
+    /// The fault that it finds.
+    pub fault: Reason,
     /// What is done about what it finds, in transit as well; `None` where the rule only asks for it there, and
     /// `[checks]` says the rest.
     pub mode: Option<CheckMode>,
 }
 
-impl RuleCheck {
-    /// The fault that it finds; `None` where this version doesn't make it.
-    #[must_use]
-    pub fn fault(&self) -> Option<Reason> {
-        Reason::from_label(&self.name).filter(|reason| reason.is_fault())
-    }
-}
-
-/// What a rule comes to in this version.
+/// What a rule comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect<'a> {
     /// Pass.
@@ -551,26 +543,21 @@ impl Rule {
         self.action == Action::Drop && self.except.iter().any(|e| e == OWN_REQUESTS)
     }
 
-    /// The checks that it names and this version makes, each a fault, and what it says is done about it.
-    pub fn checks_in_force(&self) -> impl Iterator<Item = (Reason, Option<CheckMode>)> {
-        self.checks.iter().filter_map(|check| Some((check.fault()?, check.mode)))
-    }
-
     /// Whether advertisements of listed routers pass, though it drops.
     #[must_use]
     pub fn excepts_listed_routers(&self) -> bool {
         self.action == Action::Drop && self.except.iter().any(|e| e == LISTED_ROUTERS)
     }
 
-    /// Whether it has router advertisements held against these, as far as these checks go: those of a family of which
-    /// one is listed, unless they are dropped anyway.
+    /// Whether it has router advertisements held against these, where these checks are made under it: those of a family
+    /// of which one is listed, unless they are dropped anyway.
     #[must_use]
-    pub fn asks_routers(&self, checks: &Checks, routers: &[IpAddr]) -> bool {
+    pub fn asks_routers(&self, under: &Checks, routers: &[IpAddr]) -> bool {
         let of_family = |family: u8| {
             routers.iter().any(|router| router.is_ipv6() == (family == family::ICMPV6))
         };
         let advertises = |family, ty| advertises_router(family, ty) && of_family(family);
-        let is_off = checks.under(self).get(Reason::ROUTER_UNLISTED) == CheckMode::Off;
+        let is_off = under.get(Reason::ROUTER_UNLISTED) == CheckMode::Off;
         let passes = matches!(self.effect(), Effect::Pass | Effect::Limit(_));
         self.pattern.hook() == Hook::Ingress
             && self.pattern.matches_any(advertises)
@@ -578,12 +565,12 @@ impl Rule {
             && !is_off
     }
 
-    /// Whether it asks whose flow a packet is about, as far as these checks go. It isn't asked of what is dropped
-    /// anyway, nor of what is in transit unless the rule says so.
+    /// Whether it asks whose flow a packet is about, where these checks are made under it ([`Checks::under`]). It isn't
+    /// asked of what is dropped anyway, nor of what is in transit unless the rule says so.
     #[must_use]
-    pub fn asks_flow(&self, checks: &Checks) -> bool {
-        let named = self.checks_in_force().any(|(fault, _)| fault == Reason::FLOW_CONTRADICTED);
-        let is_off = checks.under(self).get(Reason::FLOW_CONTRADICTED) == CheckMode::Off;
+    pub fn asks_flow(&self, under: &Checks) -> bool {
+        let named = self.checks.iter().any(|check| check.fault == Reason::FLOW_CONTRADICTED);
+        let is_off = under.get(Reason::FLOW_CONTRADICTED) == CheckMode::Off;
         let is_judged = self.pattern.destination != Some(destination::TRANSIT) || named && !is_off;
         let decides = match self.effect() {
             Effect::Drop(_) => self.excepts_own_requests(),
@@ -593,18 +580,17 @@ impl Rule {
         self.pattern.hook() == Hook::Ingress && self.pattern.can_have_flow() && is_judged && decides
     }
 
-    /// Whether it has redirects that arrive held against the routes, as far as these checks go. It isn't asked of
-    /// what is dropped anyway, nor of what is in transit, which the routes of this machine say nothing of.
+    /// Whether it has redirects that arrive held against the routes, where these checks are made under it. It isn't
+    /// asked of what is dropped anyway, nor of what is in transit, which the routes of this machine say nothing of.
     #[must_use]
-    pub fn asks_routes(&self, checks: &Checks) -> bool {
-        let checks = checks.under(self);
+    pub fn asks_routes(&self, under: &Checks) -> bool {
         let is_off = |(fault, mode): (Reason, CheckMode)| {
             BY_ROUTES & fault.bit() == 0 || mode == CheckMode::Off
         };
         let decides = match self.effect() {
             Effect::Drop(_) | Effect::Reject(..) | Effect::Reply(_) => false,
             Effect::Verify(_) => true,
-            _ => !checks.faults().all(is_off),
+            _ => !under.faults().all(is_off),
         };
         self.pattern.hook() == Hook::Ingress
             && self.pattern.destination != Some(destination::TRANSIT)

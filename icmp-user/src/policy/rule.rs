@@ -60,7 +60,7 @@ const PROFILE_KEYS: &[&str] = &[
 /// The keys that a later version has.
 const LATER_KEYS: &[LaterKey] =
     &[("except", "exceptions"), ("beyond", "a choice of what happens beyond a limit")];
-/// What a profile's rule can spare, once a version can tell.
+/// What a profile's rule can spare.
 const EXCEPTIONS: &[(&str, ())] = &[("own-requests", ()), ("listed-routers", ()), ("gateway", ())];
 const DESTINATIONS: &[(&str, u8)] =
     &[("local", destination::LOCAL), ("transit", destination::TRANSIT)];
@@ -360,29 +360,29 @@ fn read_checks(reader: &mut Reader, table: &DeTable<'_>) -> Vec<RuleCheck> {
     if let Some(table) = value.get_ref().as_table() {
         let modes = CheckMode::ALL.map(|m| (m.label(), m));
         for (key, value) in table {
-            let name = read_check(reader, key.get_ref(), key.span());
+            let fault = read_check(reader, key.get_ref(), key.span());
             let mode = reader.choice(value, "setting", &modes);
-            checks.extend(name.map(|name| RuleCheck { name, mode }));
+            checks.extend(fault.map(|fault| RuleCheck { fault, mode }));
         }
         return checks;
     }
     for item in reader.one_or_more(value) {
         let word = reader.string(item, "a list of checks, or a table of them");
-        let name = word.and_then(|word| read_check(reader, word, item.span()));
-        checks.extend(name.map(|name| RuleCheck { name, mode: None }));
+        let fault = word.and_then(|word| read_check(reader, word, item.span()));
+        checks.extend(fault.map(|fault| RuleCheck { fault, mode: None }));
     }
     checks
 }
 
-/// The name of a check, where it is one that this reader may name.
-fn read_check(reader: &mut Reader, word: &str, span: Span) -> Option<String> {
-    let labels = || rule_checks().map(Reason::label);
-    if labels().all(|label| label != word) {
+/// The fault of the check of this name, where a rule can name it.
+fn read_check(reader: &mut Reader, word: &str, span: Span) -> Option<Reason> {
+    let fault = rule_checks().find(|fault| fault.label() == word);
+    if fault.is_none() {
+        let labels = || rule_checks().map(Reason::label);
         let expected = reader.suggest(word, labels(), one_of(labels()));
         reader.expected(span, format!("unknown check {}", quoted(word)), expected);
-        return None;
     }
-    Some(word.to_owned())
+    fault
 }
 
 fn read_labels(

@@ -35,7 +35,7 @@ pub struct TableLine {
     pub answer: Option<String>,
     /// The limits in force.
     pub limit: Option<String>,
-    /// The checks that it names and this version makes, and what is done about what they find.
+    /// The checks that it names, and what is done about what they find.
     pub checks: BTreeMap<&'static str, &'static str>,
     /// What becomes of what it matches and whose flow is unknown: `drop`, or its limit.
     pub unknown_flow: Option<String>,
@@ -136,7 +136,8 @@ impl CheckedPolicy {
             Effect::Verify(_) => (rule.action.label(), None, None),
         };
         let limits = effect.limits();
-        let unknown_flow = rule.unknown_flow.as_ref().filter(|_| rule.asks_flow(&self.checks));
+        let under = self.checks.under(rule);
+        let unknown_flow = rule.unknown_flow.as_ref().filter(|_| rule.asks_flow(&under));
         let limit = (!limits.is_empty()).then(|| describe_limits(limits));
         let observed = self.mode == Mode::Observe || rule.mode == Mode::Observe;
         let (family, types) = (pattern.family, pattern.types.as_ref());
@@ -155,8 +156,9 @@ impl CheckedPolicy {
             answer,
             limit,
             checks: rule
-                .checks_in_force()
-                .map(|(fault, _)| (fault.label(), self.checks.under(rule).get(fault).label()))
+                .checks
+                .iter()
+                .map(|check| (check.fault.label(), under.get(check.fault).label()))
                 .collect(),
             unknown_flow: unknown_flow.map(|unknown| match unknown {
                 UnknownFlow::Drop => "drop".to_owned(),

@@ -2,7 +2,8 @@
 
 use super::decide::{self, Decider, Dimensions};
 use super::{
-    CheckMode, CheckedPolicy, Effect, Hook, Layer, Rule, UnknownFlow, Values, compile::CompileError,
+    CheckMode, CheckedPolicy, Effect, Hook, Layer, Rule, RuleCheck, UnknownFlow, Values,
+    compile::CompileError,
 };
 use icmp_common::abi::{RULE_NONE, family, fragment};
 use icmp_common::classify::{code_ignored, is_error, type_name};
@@ -87,24 +88,18 @@ fn idle_checks(policy: &CheckedPolicy, rule: &Rule) -> Vec<Warning> {
     let pattern = &rule.pattern;
     let finds = |fault: Reason| {
         let can = enforceable(pattern.hook().index()) & fault.bit() != 0;
-        can && !pattern.is_later_fragment()
-            && family::ALL.into_iter().any(|f| {
-                (0..=u8::MAX).any(|ty| {
-                    pattern.family.is_none_or(|family| family == f)
-                        && pattern.types.as_ref().is_none_or(|types| types.contains(ty))
-                        && can_have(fault, f, ty)
-                })
-            })
+        can && pattern.matches_any(|family, ty| can_have(fault, family, ty))
     };
     let why = |fault, mode: Option<CheckMode>| match policy.checks.get(fault) {
         CheckMode::Off if mode.is_none() => Some("which [checks] sets to `off`"),
         _ if !finds(fault) => Some("which is about none of what it matches"),
         _ => None,
     };
-    rule.checks_in_force()
-        .filter_map(|(fault, mode)| {
+    rule.checks
+        .iter()
+        .filter_map(|RuleCheck { fault, mode }| {
             let (name, check) = (&rule.name, fault.label());
-            let why = why(fault, mode)?;
+            let why = why(*fault, *mode)?;
             Some(warning(rule, format!("rule `{name}` names the check `{check}`, {why}")))
         })
         .collect()
@@ -114,7 +109,7 @@ fn idle_checks(policy: &CheckedPolicy, rule: &Rule) -> Vec<Warning> {
 fn idle_flow(policy: &CheckedPolicy, rule: &Rule) -> Option<Warning> {
     rule.unknown_flow.as_ref()?;
     let name = &rule.name;
-    (!rule.asks_flow(&policy.checks)).then(|| {
+    (!rule.asks_flow(&policy.checks.under(rule))).then(|| {
         warning(
             rule,
             format!(

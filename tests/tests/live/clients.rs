@@ -35,7 +35,6 @@ fn ping_from_the_protected_side_gets_its_replies() {
         site.pair.host.tool(&format!("ping -n -c 4 -i 0.02 {PEER4}"));
         site.pair.host.tool(&format!("ping -n -6 -c 4 -i 0.02 {PEER6}"));
     });
-    // Their limit is by source, which this version writes down and doesn't carry out.
     assert_counted(&stats, &["gate0 icmpv4 0/0 pass: 4", "gate0 icmpv6 129/0 pass: 4"]);
     daemon.stop();
 }

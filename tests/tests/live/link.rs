@@ -94,8 +94,8 @@ fn neighbours_are_found_and_duplicates_detected() {
     daemon.stop();
 }
 
-/// Router advertisements: a good one, and three that nobody may believe, each with a prefix of its own.
-const ADVERTISE: &str = r#"
+/// The first part of a script that advertises prefixes.
+const ADVERTISING: &str = r#"
 import socket
 from scapy.layers.l2 import Ether
 from scapy.layers.inet6 import IPv6, ICMPv6ND_RA, ICMPv6NDOptPrefixInfo
@@ -104,11 +104,14 @@ from scapy.packet import Raw
 wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 wire.bind(("peer0", 0))
 
-def send(prefix, source="fe80::77", hops=255, more=b""):
+def send(prefix, source="fe80::77", hops=255, more=b"", lifetime=0):
     packet = Ether(src="02:00:00:00:00:01", dst="33:33:00:00:00:01") / IPv6(src=source, dst="ff02::1", hlim=hops)
-    packet /= ICMPv6ND_RA(routerlifetime=0) / ICMPv6NDOptPrefixInfo(prefix=prefix, prefixlen=64)
+    packet /= ICMPv6ND_RA(routerlifetime=lifetime) / ICMPv6NDOptPrefixInfo(prefix=prefix, prefixlen=64)
     wire.send(bytes(packet / Raw(more) if more else packet))
+"#;
 
+/// Router advertisements: a good one, and three that nobody may believe, each with a prefix of its own.
+const ADVERTISE: &str = r#"
 send("2001:db8:70::")
 send("2001:db8:71::", hops=64)
 send("2001:db8:72::", source="2001:db8::77")
@@ -119,7 +122,7 @@ send("2001:db8:73::", more=bytes(8))
 fn a_host_configures_itself_by_a_router_and_by_nobody_else() {
     let only_the_first = |site: &Site| {
         set(&site.pair.host, &format!("ipv6.conf.{HOST_IF}.accept_ra"), 2);
-        python(&site.pair.peer, ADVERTISE, &[]);
+        python(&site.pair.peer, &format!("{ADVERTISING}{ADVERTISE}"), &[]);
         assert!(
             eventually(PATIENCE, || addresses(site).contains("2001:db8:70:")),
             "there is an address"
@@ -149,16 +152,8 @@ fn a_host_configures_itself_by_a_router_and_by_nobody_else() {
 
 /// Two routers of which either could be the true one, each with a prefix of its own.
 const TWO: &str = r#"
-import socket
-from scapy.layers.l2 import Ether
-from scapy.layers.inet6 import IPv6, ICMPv6ND_RA, ICMPv6NDOptPrefixInfo
-
-wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-wire.bind(("peer0", 0))
-for source, prefix in (("fe80::66", "2001:db8:81::"), ("fe80::77", "2001:db8:80::")):
-    packet = Ether(src="02:00:00:00:00:01", dst="33:33:00:00:00:01") / IPv6(src=source, dst="ff02::1", hlim=255)
-    packet /= ICMPv6ND_RA(routerlifetime=1800) / ICMPv6NDOptPrefixInfo(prefix=prefix, prefixlen=64)
-    wire.send(bytes(packet))
+send("2001:db8:81::", source="fe80::66", lifetime=1800)
+send("2001:db8:80::", lifetime=1800)
 "#;
 
 /// A rogue router on the link says nothing that is false in itself: only a list tells it apart.
@@ -166,7 +161,7 @@ for source, prefix in (("fe80::66", "2001:db8:81::"), ("fe80::77", "2001:db8:80:
 fn a_rogue_router_is_believed_unless_routers_are_listed() {
     let configures = |site: &Site| {
         set(&site.pair.host, &format!("ipv6.conf.{HOST_IF}.accept_ra"), 2);
-        python(&site.pair.peer, TWO, &[]);
+        python(&site.pair.peer, &format!("{ADVERTISING}{TWO}"), &[]);
         assert!(
             eventually(PATIENCE, || addresses(site).contains("2001:db8:80:")),
             "there is an address"

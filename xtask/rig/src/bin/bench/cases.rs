@@ -10,9 +10,11 @@ use icmpgate::policy::Hook;
 use icmpgate_rig::frame::{
     self, CUSTOMER_TAG, ICMP, ICMPV6, IGMP, IPV4, IPV6, Link, SERVICE_TAG, TCP, UDP, V4, counting,
 };
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::os::fd::FromRawFd;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt::IpFreebind,
+};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, UdpSocket};
+use std::os::fd::AsRawFd;
 
 /// A policy that cases run under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,36 +141,16 @@ const LIVE_PORT: u16 = 0xc001;
 
 /// The socket of that flow, for as long as it is to be live: of an address that no interface has.
 pub(crate) fn live_flow() -> Result<UdpSocket> {
-    let why = || format!("a socket of UDP port {LIVE_PORT}, of whose flow an error is measured");
-    // SAFETY: a system call without pointers.
-    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error()).with_context(why);
-    }
-    // SAFETY: a descriptor that nobody else has.
-    let socket = unsafe { UdpSocket::from_raw_fd(fd) };
-    let (yes, length) = (1_i32, size_of::<i32>() as u32);
-    let address = libc::sockaddr_in {
-        sin_family: libc::AF_INET as u16,
-        sin_port: LIVE_PORT.to_be(),
-        sin_addr: libc::in_addr { s_addr: u32::from(TO).to_be() },
-        sin_zero: [0; 8],
+    let open = || {
+        let (family, kind) = (AddressFamily::Inet, SockType::Datagram);
+        let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
+        setsockopt(&socket, IpFreebind, &true)?;
+        bind(socket.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(TO, LIVE_PORT)))?;
+        Ok::<_, nix::Error>(UdpSocket::from(socket))
     };
-    let octets = size_of_val(&address) as u32;
-    // SAFETY: both pointers are to what lives through the calls, of the sizes that are said.
-    let results = unsafe {
-        [
-            libc::setsockopt(
-                fd,
-                libc::IPPROTO_IP,
-                libc::IP_FREEBIND,
-                (&raw const yes).cast(),
-                length,
-            ),
-            libc::bind(fd, (&raw const address).cast(), octets),
-        ]
-    };
-    if results == [0, 0] { Ok(socket) } else { Err(io::Error::last_os_error()).with_context(why) }
+    open().with_context(|| {
+        format!("a socket of UDP port {LIVE_PORT}, of whose flow an error is measured")
+    })
 }
 
 /// The interface that packets come to.
@@ -179,7 +161,7 @@ pub(crate) fn endpoint() -> Endpoint {
 
 /// The address that packets come to.
 pub(crate) fn local() -> LocalAddress {
-    LocalAddress { octets: TO.to_ipv6_mapped().octets(), kind: local::UNICAST }
+    LocalAddress::new(TO.into(), local::UNICAST)
 }
 
 /// Every case, in the order of the table.
