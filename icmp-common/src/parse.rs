@@ -303,6 +303,9 @@ fn read_ipv4<F: Frame + ?Sized>(
     }
     if ip.fragment_offset != 0 {
         packet.fragment = fragment::LATER;
+        if ends_beyond(ip.fragment_offset, packet.length) {
+            packet.fault(Reason::IP_TOTAL_LENGTH);
+        }
         return Ok(());
     }
     if ip.more_fragments {
@@ -370,6 +373,9 @@ fn read_ipv6<F: Frame + ?Sized>(
         packet.fault(Reason::IPV6_PAYLOAD_LENGTH);
     }
     if packet.fragment == fragment::LATER {
+        if ends_beyond(chain.fragment_offset, packet.length) {
+            packet.fault(Reason::IPV6_PAYLOAD_LENGTH);
+        }
         return Ok(());
     }
     if chain.opaque_route {
@@ -395,6 +401,16 @@ fn read_ipv6<F: Frame + ?Sized>(
         packet.fault(Reason::FIRST_FRAGMENT_INCOMPLETE);
     }
     Ok(())
+}
+
+/// The longest packet that lengths of 16 bits can state, which no fragment may end beyond (RFC 791 3.2, RFC 8200 4.5):
+/// of such fragments was the ping of death.
+const LONGEST_PACKET: u32 = 0xffff;
+
+/// Whether a fragment of so many octets, at that place in units of 8, ends beyond [`LONGEST_PACKET`].
+#[inline(always)]
+fn ends_beyond(fragment_offset: u16, octets: u32) -> bool {
+    u32::from(fragment_offset) * 8 + octets > LONGEST_PACKET
 }
 
 /// Reads type and code, which every message of the three families begins with.

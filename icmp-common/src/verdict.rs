@@ -114,9 +114,9 @@ macro_rules! reasons {
 reasons! {
     IP_VERSION = 0, "ip-version", Drop, "V1 W2", "The IP version field disagrees with the EtherType.";
     IP_HEADER_LENGTH = 1, "ip-header-length", Drop, "V1 W2", "The IPv4 header length is below 20 octets or runs past the packet.";
-    IP_TOTAL_LENGTH = 2, "ip-total-length", Drop, "V1 W2", "The IPv4 total length is below the header or beyond the frame.";
+    IP_TOTAL_LENGTH = 2, "ip-total-length", Drop, "V1 W2", "The IPv4 total length is below the header or beyond the frame, or a fragment ends beyond 65,535 octets (RFC 791 3.2).";
     IP_BAD_CHECKSUM = 3, "ip-bad-checksum", Drop, "V1 W2", "The IPv4 header checksum does not verify.";
-    IPV6_PAYLOAD_LENGTH = 4, "ipv6-payload-length", Drop, "V1 W3", "The IPv6 payload length is shorter than the extension headers or beyond the frame.";
+    IPV6_PAYLOAD_LENGTH = 4, "ipv6-payload-length", Drop, "V1 W3", "The IPv6 payload length is shorter than the extension headers or beyond the frame, or a fragment ends beyond 65,535 octets (RFC 8200 4.5).";
     EXTENSION_HEADERS_BEYOND_BOUND = 5, "extension-headers-beyond-bound", Drop, "W3", "More IPv6 extension headers than are walked; what is behind them is unknown.";
     FIRST_FRAGMENT_INCOMPLETE = 6, "first-fragment-incomplete", Drop, "W4", "An IPv6 first fragment without its full header chain (RFC 7112).";
     MESSAGE_TOO_SHORT = 7, "message-too-short", Drop, "V1 W5", "The message is shorter than its type requires.";

@@ -303,6 +303,9 @@ fn messages_beyond_the_first_buffer() {
 fn fragments_of_ipv4() {
     let later = "icmpv4 later -> pass accepted by v4";
     let first = "icmpv4 8/0 unverified first -> pass accepted by v4";
+    let beyond = "icmpv4 later -> drop ip-total-length";
+    let ending =
+        |offset, octets, more| Ipv4::default().payload(1, vec![8; octets]).fragment(offset, more);
     let cases: Vec<(&str, Frame, &str)> = vec![
         ("first", ping().fragment(0, true).frame(), first),
         (
@@ -317,7 +320,26 @@ fn fragments_of_ipv4() {
         ),
         ("middle", ping().fragment(8, true).frame(), later),
         ("last", ping().fragment(8, false).frame(), later),
-        ("the last place there is", ping().fragment(0x1fff, false).frame(), later),
+        ("the last place there is", ending(0x1fff, 7, false).frame(), later),
+        ("one octet beyond it", ending(0x1fff, 8, false).frame(), beyond),
+        ("one that ends with 65,535 octets", ending(0x1f49, 1463, false).frame(), later),
+        ("one that ends an octet later", ending(0x1f49, 1464, false).frame(), beyond),
+        ("and more follow", ending(0x1f49, 1464, true).frame(), beyond),
+        (
+            "with options, which are none of its octets",
+            ending(0x1fff, 7, false).options(40).frame(),
+            later,
+        ),
+        (
+            "of IGMP that ends beyond",
+            Ipv4::default().payload(2, [8; 8]).fragment(0x1fff, false).frame(),
+            "igmp later -> drop ip-total-length",
+        ),
+        (
+            "of UDP that ends beyond",
+            Ipv4::default().payload(17, [8; 8]).fragment(0x1fff, false).frame(),
+            NOT_OURS,
+        ),
         (
             "a last one of one octet",
             Ipv4::default().payload(1, [8]).fragment(1, false).frame(),
@@ -360,7 +382,12 @@ fn fragments_of_ipv6() {
     let later = "icmpv6 later -> pass accepted by v6";
     let first = "icmpv6 128/0 unverified first -> pass accepted by v6";
     let incomplete = "icmpv6 first -> drop first-fragment-incomplete";
+    let beyond = "icmpv6 later -> drop ipv6-payload-length";
     let fragment = |offset, more| ping6().extension(Extension::fragment(offset, more));
+    let ending = |offset, octets, headers| {
+        let packet = Ipv6::default().extensions(headers);
+        packet.extension(Extension::fragment(offset, false)).payload(58, vec![8; octets])
+    };
     let raw = |next: u8, payload: &[u8]| {
         Ipv6::default().extension(Extension::fragment(0, true)).payload(next, payload)
     };
@@ -402,6 +429,20 @@ fn fragments_of_ipv6() {
         ),
         ("middle", fragment(8, true).frame(), later),
         ("last", fragment(8, false).frame(), later),
+        ("the last place there is", ending(0x1fff, 7, 0).frame(), later),
+        ("one octet beyond it", ending(0x1fff, 8, 0).frame(), beyond),
+        ("one that ends with 65,535 octets", ending(0x1f49, 1463, 0).frame(), later),
+        ("one that ends an octet later", ending(0x1f49, 1464, 0).frame(), beyond),
+        ("behind other headers, which are none of its octets", ending(0x1fff, 7, 2).frame(), later),
+        ("behind other headers, an octet later", ending(0x1fff, 8, 2).frame(), beyond),
+        (
+            "of UDP that ends beyond",
+            Ipv6::default()
+                .extension(Extension::fragment(0x1fff, false))
+                .payload(17, [58; 8])
+                .frame(),
+            NOT_OURS,
+        ),
         (
             "a later one of which nothing is read as a header",
             {

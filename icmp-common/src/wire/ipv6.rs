@@ -247,6 +247,8 @@ pub struct Chain {
     pub routing: bool,
     /// There is a fragment header, an atomic fragment's included.
     pub fragment: bool,
+    /// The place of a later fragment, in units of 8 octets; 0 for all others.
+    pub fragment_offset: u16,
 }
 
 impl Chain {
@@ -263,12 +265,14 @@ impl Chain {
             opaque_route: false,
             routing: false,
             fragment: false,
+            fragment_offset: 0,
         }
     }
 
     /// In one word, as a function of the kernel program can return it: length in bits 0-14 (eight
     /// headers have at most 16,448 octets), final destination in 16-30 (0 for none: a routing header comes before it), next header in 32-39,
-    /// end in 40-41, first fragment in 42, opaque route in 43, routing header in 44, fragment header in 45.
+    /// end in 40-41, first fragment in 42, opaque route in 43, routing header in 44, fragment header in 45, place of the
+    /// fragment in 46-58.
     #[must_use]
     #[inline(always)]
     pub const fn pack(self) -> u64 {
@@ -284,6 +288,7 @@ impl Chain {
             | (self.opaque_route as u64) << 43
             | (self.routing as u64) << 44
             | (self.fragment as u64) << 45
+            | (self.fragment_offset as u64) << 46
     }
 
     /// The reverse of [`Chain::pack`].
@@ -305,6 +310,7 @@ impl Chain {
             opaque_route: word >> 43 & 1 != 0,
             routing: word >> 44 & 1 != 0,
             fragment: word >> 45 & 1 != 0,
+            fragment_offset: (word >> 46 & 0x1fff) as u16,
         }
     }
 }
@@ -321,7 +327,8 @@ pub const fn is_extension(next_header: u8) -> bool {
 #[must_use]
 #[inline(always)]
 pub fn walk(cursor: Cursor<'_>, mut next_header: u8, zero: u32) -> Chain {
-    let (mut length, mut seen) = (0, Seen { what: zero, final_destination: zero });
+    let mut seen = Seen { what: zero, final_destination: zero };
+    let (mut length, mut fragment_offset) = (0, 0);
     let end = 'walk: {
         for _ in 0..MAX_EXTENSION_HEADERS {
             if !is_extension(next_header) {
@@ -336,6 +343,7 @@ pub fn walk(cursor: Cursor<'_>, mut next_header: u8, zero: u32) -> Chain {
                 length += 8;
                 seen.what |= Seen::FRAGMENT ^ zero;
                 if field & 0xfff8 != 0 {
+                    fragment_offset = field >> 3;
                     break 'walk End::LaterFragment;
                 }
                 if field & 1 != 0 {
@@ -365,6 +373,7 @@ pub fn walk(cursor: Cursor<'_>, mut next_header: u8, zero: u32) -> Chain {
         opaque_route: what & Seen::OPAQUE_ROUTE != 0,
         routing: what & Seen::ROUTING != 0,
         fragment: what & Seen::FRAGMENT != 0,
+        fragment_offset,
     }
 }
 
@@ -422,6 +431,7 @@ mod tests {
                         opaque_route: flags & 2 != 0,
                         routing: flags & 4 != 0,
                         fragment: flags & 8 != 0,
+                        fragment_offset: if flags & 8 == 0 { 0 } else { 0x1fff - u16::from(flags) },
                     };
                     assert_eq!(Chain::unpack(chain.pack()), chain);
                 }
