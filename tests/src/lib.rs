@@ -4,6 +4,7 @@
 //! Nothing here takes a shape, a constant or a sum from the code under test where it can be had
 //! otherwise: [`frame`] has its own checksum and its own idea of every header.
 
+pub mod attack;
 pub mod daemon;
 pub mod frame;
 pub mod gate;

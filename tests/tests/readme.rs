@@ -3,6 +3,7 @@
 
 use icmpgate_tests::{
     Ipv4, Site,
+    attack::{HEAD, TABLE},
     daemon::program,
     message::echo,
     netns::{HOST_IF, HOST4, PATIENCE, eventually, finish},
@@ -174,6 +175,33 @@ fn the_figures_of_readme_are_of_the_form_that_the_commands_print() {
         let block = README.split(&mark).nth(1).expect("a marked block");
         let block = block.split("```").nth(1).expect("a fenced block");
         assert!(block.contains(sign), "the block of `{what}` is what its command printed");
+    }
+}
+
+/// What is measured differs from machine to machine; what has to come of it doesn't.
+#[test]
+fn the_attacks_of_readme_are_those_that_are_played() {
+    let block = README.split("<!-- attacks: printed by").nth(1).expect("a marked block");
+    let rows: Vec<Vec<&str>> = block
+        .lines()
+        .skip_while(|line| !line.starts_with("|---"))
+        .skip(1)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    assert_eq!(rows.len(), TABLE.len());
+    assert!(block.contains(&format!("{HEAD}\n")), "the head of the table");
+    for (row, attack) in rows.iter().zip(TABLE) {
+        let [name, source, policy, bare, guarded, counted, remark] = row[..] else {
+            panic!("{row:?} has other columns")
+        };
+        assert_eq!([name, source, remark], [attack.name, attack.source, attack.remark]);
+        assert_eq!(policy, attack.policy(), "{name}");
+        for (state, expected) in [(bare, attack.bare), (guarded, attack.guarded)] {
+            assert!(state.starts_with(&format!("{expected}: ")), "{name}: {state}");
+        }
+        let of: Vec<&str> = counted.split('`').skip(1).step_by(2).collect();
+        assert_eq!(of, attack.labels().collect::<Vec<_>>(), "{name}");
     }
 }
 

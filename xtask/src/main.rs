@@ -2,6 +2,7 @@
 //!
 //! A new command is a file with `Args` and `run`, a `mod` line and a variant of [`Xtask`] here.
 
+mod attacks;
 mod bench;
 mod build;
 mod ci;
@@ -28,6 +29,7 @@ enum Xtask {
     Build(build::Args),
     Run(run::Args),
     Test(test::Args),
+    Attacks(attacks::Args),
     Bench(bench::Args),
     Vm(vm::Args),
     Ci(ci::Args),
@@ -39,6 +41,7 @@ fn run(task: Xtask) -> Result<()> {
         Xtask::Build(args) => build::run(args),
         Xtask::Run(args) => run::run(args),
         Xtask::Test(args) => test::run(args),
+        Xtask::Attacks(args) => attacks::run(args),
         Xtask::Bench(args) => bench::run(args),
         Xtask::Vm(args) => vm::run(args),
         Xtask::Ci(args) => ci::run(args),

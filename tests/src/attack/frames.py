@@ -10,8 +10,8 @@ import sys
 import time
 
 from scapy.contrib.igmp import IGMP
-from scapy.contrib.igmpv3 import IGMPv3, IGMPv3gr, IGMPv3mq, IGMPv3mr
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.contrib.igmpv3 import IGMPv3, IGMPv3mq
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_Router_Alert
 from scapy.layers.inet6 import (
     ICMPv6DestUnreach,
     ICMPv6EchoReply,
@@ -31,7 +31,6 @@ from scapy.packet import Raw
 from scapy.utils import wrpcap
 
 FORGER = "02:00:00:00:00:66"
-ROUTER_ALERT = b"\x94\x04\0\0"
 
 
 def error(kind, mtu, source, here, quoted):
@@ -80,7 +79,7 @@ def advertised(router):
 
 def advertised_v4(router, here):
     entry = socket.inet_aton(router) + bytes(4)
-    yield IP(src=router, dst=here, ttl=1) / summed(struct.pack("!BBHBBH", 9, 0, 0, 1, 2, 1800) + entry)
+    yield IP(src=router, dst=here, ttl=1, proto=1) / summed(struct.pack("!BBHBBH", 9, 0, 0, 1, 2, 1800) + entry)
 
 
 def neighbour(hops, fragment, about, here):
@@ -112,15 +111,21 @@ def flood(count, every, source, other, here):
             yield IP(src=other, dst=here) / ICMP(id=10, seq=n)
 
 
+def request(here, octets):
+    """An echo request of so many octets, whose checksum nobody looks at before it is put together."""
+    return bytes(ICMPv6EchoRequest(id=9) if ":" in here else ICMP(id=9)).ljust(octets, b"x")
+
+
 def death(source, here):
     """Fragments of an echo request, of which the last ends beyond 65,535 octets."""
-    whole = bytes(ICMPv6EchoRequest(id=9) if ":" in here else ICMP(id=9)).ljust(66_600, b"x")
-    return fragments(source, here, [(at, 1448, whole) for at in range(0, len(whole) - 1447, 1448)])
+    places = range(0, 65_536, 1448)
+    whole = request(here, places[-1] + 1448)
+    return fragments(source, here, [(at, 1448, whole) for at in places])
 
 
 def overlap(source, here):
     """Fragments of an echo request, of which the second begins within the first."""
-    whole = bytes(ICMPv6EchoRequest(id=9) if ":" in here else ICMP(id=9)).ljust(96, b"x")
+    whole = request(here, 96)
     return fragments(source, here, [(0, 64, whole), (40, 56, whole)])
 
 
@@ -135,7 +140,7 @@ def fragments(source, here, parts):
 
 
 def igmp_leave(source, ttl, group):
-    packet = IP(src=source, dst=group, ttl=int(ttl), options=ROUTER_ALERT and alert())
+    packet = IP(src=source, dst=group, ttl=int(ttl), options=alert())
     yield packet / IGMP(type=0x17, mrcode=0, gaddr=group)
 
 
@@ -163,8 +168,6 @@ def igmp_report(source, stated, present):
 
 
 def alert():
-    from scapy.layers.inet import IPOption_Router_Alert
-
     return [IPOption_Router_Alert()]
 
 
