@@ -12,12 +12,12 @@ use icmpgate_tests::{
 use std::{io::Write, net::TcpListener};
 
 /// Behind the neighbour, who is a router, and a link that carries no more than 1,300 octets.
-const FAR4: &str = "10.99.0.9";
+pub const FAR4: &str = "10.99.0.9";
 /// Likewise.
-const FAR6: &str = "fd99::9";
+pub const FAR6: &str = "fd99::9";
 
 /// Makes the neighbour a router to another machine.
-fn far(site: &Site) -> Namespace {
+pub fn far(site: &Site) -> Namespace {
     let far = Namespace::new();
     let (host, router) = (&site.pair.host, &site.pair.peer);
     router.join(&far, "narrow0", "far0");

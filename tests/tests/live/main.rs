@@ -18,6 +18,7 @@ mod quotes;
 mod redirect;
 mod redirected;
 mod share;
+mod traffic;
 
 use icmpgate_tests::{Site, daemon::Stats};
 
