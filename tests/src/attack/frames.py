@@ -28,7 +28,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
-from scapy.utils import wrpcap
+from scapy.utils import RawPcapWriter
 
 FORGER = "02:00:00:00:00:66"
 
@@ -200,7 +200,9 @@ def link(packet, mac):
 
 interface, mac, capture, pace, name, *words = sys.argv[1:]
 frames = [bytes(link(packet, mac)) for packet in globals()[name](*words)]
-wrpcap(capture, [Ether(frame) for frame in frames])
+with RawPcapWriter(capture, linktype=1) as file:
+    for frame in frames:
+        file.write(frame)
 wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 wire.bind((interface, 0))
 for frame in frames:

@@ -17,7 +17,7 @@ pub use table::TABLE;
 const FRAMES: &str = include_str!("frames.py");
 
 /// How long the frames of an attack may take to be made and sent.
-const SENDING: Duration = Duration::from_secs(120);
+const SENDING: Duration = Duration::from_secs(300);
 
 /// What an attack did to a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,11 +179,12 @@ pub const HEAD: &str = "\
 
 /// Sends the frames of an attack, waits until the machine has had them, and returns the path of a capture of them.
 fn send(site: &Site, victim: &Victim<'_>) -> String {
-    let capture = site.file("attack.pcap", "");
+    let [script, capture] =
+        [("frames.py", FRAMES), ("attack.pcap", "")].map(|(n, c)| site.file(n, c));
     let mac = site.pair.host.hardware(HOST_IF);
     let pace = victim.pace.as_secs_f64().to_string();
     let mut command = site.pair.peer.command("/usr/bin/python3");
-    command.args(["-c", FRAMES, PEER_IF, &mac, &capture, &pace]).args(victim.frames.split(' '));
+    command.args([&script, PEER_IF, &mac, &capture, &pace]).args(victim.frames.split(' '));
     let output = finish(&mut command, SENDING);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     arrived(&site.pair.host, &site.pair.peer);

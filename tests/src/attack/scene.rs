@@ -11,6 +11,7 @@ use crate::{
 use std::{
     fmt,
     net::{IpAddr, TcpListener, TcpStream, UdpSocket},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -44,11 +45,11 @@ impl State {
         Self { harm: if is_harmed { Harm::Full } else { Harm::None }, text: text.into() }
     }
 
-    /// That so many of these were done for the attacker.
+    /// That so many of these were done for the attacker. A few may be lost on the way, where the machine is busy.
     fn of(done: u64, all: u64, what: &str) -> Self {
         let harm = match done {
             0 => Harm::None,
-            _ if done < all => Harm::Limited,
+            _ if done < all - all / 10 => Harm::Limited,
             _ => Harm::Full,
         };
         Self { harm, text: format!("{what} {done} of {all}") }
@@ -331,12 +332,12 @@ pub fn broadcast(site: &Site, is_answered: bool) -> Victim<'_> {
     if is_answered {
         site.pair.host.sysctl("ipv4/icmp_echo_ignore_broadcasts", "0");
     }
-    asked(site, 8, 400, "10.77.0.255")
+    asked(site, 8, 1_000, "10.77.0.255")
 }
 
 /// The same to all nodes of the link.
 pub fn all_nodes(site: &Site) -> Victim<'_> {
-    asked(site, 128, 400, "ff02::1")
+    asked(site, 128, 1_000, "ff02::1")
 }
 
 /// A machine whose clock is asked for.
@@ -361,8 +362,8 @@ pub fn itself(site: &Site, is_v6: bool) -> Victim<'_> {
 
 /// Two who ask for echo: one again and again, and the other from time to time.
 pub fn flooded(site: &Site) -> Victim<'_> {
-    const FLOOD: u64 = 5_000;
-    const EVERY: u64 = 100;
+    const FLOOD: u64 = 2_000;
+    const EVERY: u64 = 50;
     let peer = &site.pair.peer;
     peer.ip(&format!("addr add {OTHER4}/24 dev {PEER_IF}"));
     for source in [OTHER4, PEER4] {
@@ -374,7 +375,7 @@ pub fn flooded(site: &Site) -> Victim<'_> {
         let [flood, others] = of.each_mut().map(|heard| heard());
         let mut state = State::of(flood, FLOOD, "answers");
         state.text += &format!(", to another {others} of {}", FLOOD / EVERY);
-        if others < FLOOD / EVERY {
+        if State::of(others, FLOOD / EVERY, "").harm != Harm::Full {
             state.harm = Harm::Full;
         }
         state
@@ -452,9 +453,15 @@ fn member<'a>(site: &'a Site, group: &'static str, frames: String) -> Victim<'a>
         }
     });
     let joined = joined.expect("it is a member");
-    // A member says so twice (RFC 9776 8.1), and once it has it says no more of its own.
-    let said = eventually(PATIENCE, || reports() >= 2);
-    assert!(said && members(host, group) == 1, "the bridge knows its member");
+    // A member says so again within a second of the time before (RFC 9776 8.1, 8.11), and no more of its own once it
+    // hasn't.
+    let mut said = 0;
+    let is_silent = eventually(PATIENCE, || {
+        thread::sleep(Duration::from_millis(1500));
+        let before = std::mem::replace(&mut said, reports());
+        before >= 2 && before == said
+    });
+    assert!(is_silent && members(host, group) == 1, "the bridge knows its member");
     Victim::new(frames, move || {
         let _member = &joined;
         let is = members(host, group) == 1;

@@ -241,7 +241,7 @@ pub const TABLE: &[Attack] = &[
         name: "smurf: echo to the broadcast address",
         source: "RFC 2644, CVE-1999-0513",
         victim: |site| scene::broadcast(site, false),
-        counted: counted!["icmpv4 8/0 drop over-limit enforce" 1-200],
+        counted: counted!["icmpv4 8/0 drop over-limit enforce" 1-800],
         remark: "Linux answers none by default",
         ..ROW
     },
@@ -251,7 +251,7 @@ pub const TABLE: &[Attack] = &[
         victim: |site| scene::broadcast(site, true),
         bare: Harm::Full,
         guarded: Harm::Limited,
-        counted: counted!["icmpv4 8/0 drop over-limit enforce" 1-200],
+        counted: counted!["icmpv4 8/0 drop over-limit enforce" 1-800],
         remark: "within the limit of the source that the requests name",
         ..ROW
     },
@@ -261,7 +261,7 @@ pub const TABLE: &[Attack] = &[
         victim: scene::all_nodes,
         bare: Harm::Full,
         guarded: Harm::Limited,
-        counted: counted!["icmpv6 128/0 drop over-limit enforce" 1-200],
+        counted: counted!["icmpv6 128/0 drop over-limit enforce" 1-800],
         remark: "within the limit of the source that the requests name",
         ..ROW
     },
@@ -271,7 +271,7 @@ pub const TABLE: &[Attack] = &[
         victim: scene::flooded,
         bare: Harm::Full,
         guarded: Harm::Limited,
-        counted: counted!["icmpv4 8/0 drop over-limit enforce" 1-4800],
+        counted: counted!["icmpv4 8/0 drop over-limit enforce" 1-1800],
         remark: "another source is answered meanwhile",
         ..ROW
     },
@@ -313,7 +313,7 @@ pub const TABLE: &[Attack] = &[
             "icmpv4 8/0 pass within-limit enforce" 1,
             "icmpv4 none/none pass within-limit enforce" 1,
         ],
-        remark: "it isn't icmpgate that puts fragments together: Linux refuses it",
+        remark: "it passes, and Linux, which puts them together, refuses it",
         ..ROW
     },
     Attack {
@@ -324,7 +324,7 @@ pub const TABLE: &[Attack] = &[
             "icmpv6 128/0 pass within-limit enforce" 1,
             "icmpv6 none/none pass within-limit enforce" 1,
         ],
-        remark: "it isn't icmpgate that puts fragments together: Linux refuses it",
+        remark: "it passes, and Linux, which puts them together, refuses it",
         ..ROW
     },
     Attack {
@@ -332,7 +332,7 @@ pub const TABLE: &[Attack] = &[
         source: "RFC 1122 3.2.1.3, CVE-1999-0016",
         victim: |site| scene::itself(site, false),
         counted: counted!["icmpv4 8/0 pass within-limit enforce" 10],
-        remark: LINUX_REFUSES,
+        remark: "it passes, and Linux refuses it",
         ..ROW
     },
     Attack {
