@@ -189,7 +189,7 @@ pub struct Candidate {
 /// A frame that isn't ours, as little of it as was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Other {
-    /// Why it isn't: [`Reason::NOT_ICMP`] or [`Reason::VLAN_TAGS_BEYOND_BOUND`].
+    /// Why it isn't: [`Reason::NOT_ICMP`], [`Reason::VLAN_TAGS_BEYOND_BOUND`] or [`Reason::PRIORITY_TAGS`].
     pub reason: Reason,
     /// Where in the frame its IP packet ends by its own account; 0 where there is none.
     pub end: u32,
@@ -198,7 +198,8 @@ pub struct Other {
 /// Reads a frame. `Err` is the reason why it isn't ours.
 ///
 /// # Errors
-/// [`Reason::NOT_ICMP`] and [`Reason::VLAN_TAGS_BEYOND_BOUND`]: the frame is to be passed.
+/// [`Reason::NOT_ICMP`] and [`Reason::VLAN_TAGS_BEYOND_BOUND`]: the frame is to be passed. [`Reason::PRIORITY_TAGS`]: it
+/// isn't.
 #[inline(always)]
 pub fn parse<F: Frame + ?Sized>(frame: &F) -> Result<Packet, Reason> {
     let candidate = find(frame).map_err(|other| other.reason)?;
@@ -210,7 +211,7 @@ pub fn parse<F: Frame + ?Sized>(frame: &F) -> Result<Packet, Reason> {
 /// Reads as little of a frame as tells nearly all that isn't ours: the first step of [`parse`].
 ///
 /// # Errors
-/// The frame is to be passed.
+/// As [`parse`].
 #[inline(always)]
 pub fn find<F: Frame + ?Sized>(frame: &F) -> Result<Candidate, Other> {
     let not_icmp = |end| Err(Other { reason: Reason::NOT_ICMP, end });
@@ -220,23 +221,49 @@ pub fn find<F: Frame + ?Sized>(frame: &F) -> Result<Candidate, Other> {
     // A frame that ends before its protocol field can't be told to be ours.
     let is_v6 = match ethernet.ether_type {
         ethernet::IPV4 => match ipv4::take(&mut cursor) {
-            Some(ip) if matches!(ip.protocol, ipv4::PROTOCOL_ICMP | ipv4::PROTOCOL_IGMP) => false,
+            Some(ip) if is_ours_v4(ip.protocol) => false,
             Some(ip) => return not_icmp(start + ip.total_length),
             None => return not_icmp(0),
         },
         ethernet::IPV6 => match ipv6::take(&mut cursor) {
-            Some(ip) if ip.next_header == ipv6::ICMPV6 || ipv6::is_extension(ip.next_header) => {
-                true
-            }
+            Some(ip) if may_be_ours_v6(ip.next_header) => true,
             Some(ip) => return not_icmp(start + ipv6::HEADER + ip.payload_length),
             None => return not_icmp(0),
         },
         _ if ethernet::beyond_bound(ethernet) => {
-            return Err(Other { reason: Reason::VLAN_TAGS_BEYOND_BOUND, end: 0 });
+            let reason = if F::FROM_WIRE && may_be_ours_behind(frame) {
+                Reason::PRIORITY_TAGS
+            } else {
+                Reason::VLAN_TAGS_BEYOND_BOUND
+            };
+            return Err(Other { reason, end: 0 });
         }
         _ => return not_icmp(0),
     };
     Ok(Candidate { is_v6, start })
+}
+
+/// Whether behind more tags than are looked behind there may be a packet of ours that reaches the stack all the same.
+#[inline(always)]
+fn may_be_ours_behind<F: Frame + ?Sized>(frame: &F) -> bool {
+    let Some((ether_type, mut cursor)) = ethernet::behind_priority(frame.cursor()) else {
+        return false;
+    };
+    match ether_type {
+        ethernet::IPV4 => ipv4::take(&mut cursor).is_some_and(|ip| is_ours_v4(ip.protocol)),
+        ethernet::IPV6 => ipv6::take(&mut cursor).is_some_and(|ip| may_be_ours_v6(ip.next_header)),
+        _ => ethernet::is_tag(ether_type),
+    }
+}
+
+#[inline(always)]
+const fn is_ours_v4(protocol: u8) -> bool {
+    matches!(protocol, ipv4::PROTOCOL_ICMP | ipv4::PROTOCOL_IGMP)
+}
+
+#[inline(always)]
+const fn may_be_ours_v6(next_header: u8) -> bool {
+    next_header == ipv6::ICMPV6 || ipv6::is_extension(next_header)
 }
 
 /// Reads a packet: the second step of [`parse`]. Into its place, field by field: what is put together first and

@@ -19,7 +19,7 @@ use crate::{
     frame::{Buffer, XdpFrame},
     icmpgate_internal_error,
     maps::PACKET,
-    redirect, request,
+    redirect, request, rule,
     skb::SkbFrame,
 };
 use aya_ebpf::{
@@ -28,7 +28,7 @@ use aya_ebpf::{
 };
 use core::hint::black_box;
 use icmp_common::{
-    abi::{CLASS_NOT_OURS, RULE_NONE},
+    abi::{CLASS_NOT_OURS, RULE_NONE, policy_flag},
     flow::state,
     parse::{self, Candidate, Other, Packet, find},
     plain,
@@ -56,12 +56,19 @@ pub fn gate<F: Buffer>(frame: &F) -> Verdict {
         },
         Err(other) => other,
     };
-    let outcome = Outcome::new(other.reason, Mode::Enforce);
+    let outcome = Outcome::new(other.reason, mode::<F>(other.reason));
     let decision =
         Decision { outcome, rule: RULE_NONE, class: CLASS_NOT_OURS, faults: 0, flow: state::NONE };
     count::finish::<F>(frame.octets(other.end), decision, None);
-    // What isn't ours passes, for each of these reasons.
-    Verdict::Pass
+    // What isn't ours passes, for each of these reasons but the one that keeps ours from being looked at.
+    if other.reason == Reason::PRIORITY_TAGS { outcome.verdict() } else { Verdict::Pass }
+}
+
+/// Whether the reason why a frame isn't looked at is carried out. Only of what would be dropped it depends on the policy.
+#[inline(always)]
+fn mode<F: Buffer>(reason: Reason) -> Mode {
+    let observes = || rule::policy(F::HOOK).is_some_and(|p| p.flags & policy_flag::OBSERVE != 0);
+    if reason == Reason::PRIORITY_TAGS && observes() { Mode::Observe } else { Mode::Enforce }
 }
 
 const fn passes(reason: Reason) -> bool {

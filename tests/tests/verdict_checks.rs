@@ -8,6 +8,7 @@ use icmp_common::{
 use icmpgate::{datapath::Endpoint, policy::Profile};
 use icmpgate_tests::{
     Extension, Gate, Ipv4, Ipv6, Message, check,
+    frame::C_TAG,
     gate::{Lease, OPEN},
     in_vm,
     message::{echo, error_v4, error_v6, igmp, igmp_query_v3, igmp_report, record},
@@ -436,6 +437,7 @@ fn every_reason_is_reached() {
     }
     note(&mut gate, Ipv4::default().payload(17, [0; 8]).into());
     note(&mut gate, Ipv4::default().icmp(echo(8)).frame().tags(3).into());
+    note(&mut gate, Ipv4::default().icmp(echo(8)).frame().tags(2).tag(C_TAG, 0).into());
     note(&mut gate, Ipv4::default().icmp(echo(0)).into());
     // Certification paths (RFC 3971) are all that the profile passes without a limit.
     note(&mut gate, Ipv6::default().icmp(Message::new(148, 0).zeros(8)).into());

@@ -26,6 +26,7 @@ fn ping6() -> Ipv6 {
 #[test]
 fn ethernet_and_its_tags() {
     let third = "none -> pass vlan-tags-beyond-bound";
+    let hidden = "none -> drop priority-tags";
     let cases: Vec<(&str, Frame, &str)> = vec![
         ("untagged", ping().frame(), ECHO),
         ("a customer tag", ping().frame().tag(C_TAG, 5), ECHO),
@@ -37,6 +38,17 @@ fn ethernet_and_its_tags() {
         ("a third tag", ping().frame().tags(3), third),
         ("a third tag, IPv6", ping6().frame().tag(S_TAG, 1).tags(2), third),
         ("a fourth tag", ping().frame().tags(4), third),
+        // Linux takes away any number of tags of VLAN 0.
+        ("three of VLAN 0", ping().frame().tag(C_TAG, 0).tag(S_TAG, 0).tag(C_TAG, 0xe000), hidden),
+        ("nine of VLAN 0", (0..9).fold(ping().frame(), |f, _| f.tag(C_TAG, 0)), hidden),
+        ("a third of VLAN 0", ping6().frame().tags(2).tag(C_TAG, 0), hidden),
+        ("a first of VLAN 0", ping6().frame().tag(C_TAG, 0).tags(2), hidden),
+        ("a fourth of VLAN 0", ping().frame().tags(3).tag(C_TAG, 0), third),
+        (
+            "other traffic behind VLAN 0",
+            Ipv4::default().payload(17, [0; 8]).frame().tag(C_TAG, 0).tags(2),
+            third,
+        ),
         ("ARP", Frame::new(0x0806, vec![0; 46]), NOT_OURS),
         ("a length and not a type", Frame::new(64, vec![0xaa; 64]), NOT_OURS),
         ("MPLS", ping().frame().ether_type(0x8847), NOT_OURS),

@@ -33,8 +33,10 @@ pub struct Ethernet {
     pub length: u32,
 }
 
+/// Whether an EtherType says that a tag follows.
+#[must_use]
 #[inline(always)]
-const fn is_tag(ether_type: u16) -> bool {
+pub const fn is_tag(ether_type: u16) -> bool {
     ether_type == C_TAG || ether_type == S_TAG
 }
 
@@ -67,9 +69,60 @@ pub const fn beyond_bound(ethernet: Ethernet) -> bool {
     is_tag(ethernet.ether_type)
 }
 
+/// How many tags in all are walked where a frame may reach the stack behind more than [`MAX_TAGS`].
+const MOST_TAGS: u32 = 8;
+
+/// Of a frame with more than [`MAX_TAGS`] tags: its EtherType behind all of them and what follows, where Linux may take
+/// it in; after [`MOST_TAGS`] still a tag's. `None` where it doesn't, or the frame ends first.
+///
+/// A tag of VLAN 0 says a priority alone (IEEE 802.1Q 9.6). Linux takes away as many of these as there are (`check_vlan_id`
+/// in net/core/dev.c); of any other tag, an interface of that VLAN. So where there are two of such on top of each other
+/// at most, a third tag has one of VLAN 0 among the first three, or nobody takes the frame.
+#[must_use]
+#[inline(always)]
+pub fn behind_priority(frame: Cursor<'_>) -> Option<(u16, Cursor<'_>)> {
+    let mut cursor = frame.skip(HEADER);
+    let [a, b, _, _, c, d, _, _, e, f, g, h] = cursor.take::<[u8; 12]>()?;
+    let is_priority = |high: u8, low: u8| high & 0xf | low == 0;
+    if !(is_priority(a, b) || is_priority(c, d) || is_priority(e, f)) {
+        return None;
+    }
+    let mut ether_type = u16::from_be_bytes([g, h]);
+    for _ in MAX_TAGS + 1..MOST_TAGS {
+        if !is_tag(ether_type) {
+            break;
+        }
+        let [_, _, a, b] = cursor.take::<[u8; 4]>()?;
+        ether_type = u16::from_be_bytes([a, b]);
+    }
+    Some((ether_type, cursor))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn behind_tags_of_vlan_0_linux_takes_in_what_there_is() {
+        let tags = |vlans: &[u16]| {
+            let mut frame = vec![0u8; 12];
+            for vlan in vlans {
+                frame.extend(C_TAG.to_be_bytes());
+                frame.extend((vlan | 0xe000).to_be_bytes());
+            }
+            frame.extend(IPV4.to_be_bytes());
+            behind_priority(Cursor::new(&frame)).map(|(ether_type, _)| ether_type)
+        };
+        assert_eq!(tags(&[5, 6, 7]), None);
+        assert_eq!(tags(&[5, 6, 7, 0]), None);
+        for vlans in [&[0, 0, 0][..], &[0, 6, 7], &[5, 0, 7], &[5, 6, 0], &[5, 6, 0, 7, 0]] {
+            assert_eq!(tags(vlans), Some(IPV4), "{vlans:?}");
+        }
+        for n in 3..=8 {
+            assert_eq!(tags(&vec![0; n]), Some(IPV4), "{n}");
+        }
+        assert_eq!(tags(&[0; 9]), Some(C_TAG));
+    }
 
     #[test]
     fn two_tags_are_looked_behind_and_a_third_is_not() {

@@ -98,3 +98,36 @@ time.sleep(0.1)
     assert_counted(&stats, &["gate0 igmp * * drop: 0", "gate0 icmpv6 * * drop: 0"]);
     daemon.stop();
 }
+
+#[test]
+fn no_number_of_priority_tags_leads_past_it() {
+    let site = Site::new();
+    let daemon = site.start("");
+    // Without it, all are answered.
+    let script = r#"
+import socket, sys
+from scapy.layers.l2 import Ether, Dot1Q
+from scapy.layers.inet import IP, ICMP
+
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("peer0", 0))
+for tags in range(11):
+    frame = Ether(src=sys.argv[1], dst=sys.argv[2])
+    for _ in range(tags):
+        frame /= Dot1Q(vlan=0, prio=7)
+    wire.send(bytes(frame / IP(src="10.77.0.2", dst="10.77.0.1") / ICMP(type=8, id=9)))
+"#;
+    let hardware = [site.pair.peer.hardware("peer0"), site.pair.host.hardware("gate0")];
+    let stats = counted(&site, || {
+        let _ = python(&site.pair.peer, script, &[&hardware[0], &hardware[1]]);
+    });
+    assert_counted(
+        &stats,
+        &[
+            "gate0 icmpv4 8/0 pass within-limit enforce: 3",
+            "gate0 none * * drop priority-tags enforce: 8",
+            "gate0:egress icmpv4 0/0 pass accepted: 3",
+        ],
+    );
+    daemon.stop();
+}
