@@ -12,7 +12,7 @@ use icmp_common::{
 /// Two words that stand for a key.
 pub type Key = [u64; 2];
 
-/// Beside a hardware address: it is no neighbour's of the interface. Its frame has a VLAN tag, or it is
+/// Beside a hardware address: it is no neighbour's of the interface. Its frame has the tag of a VLAN, or it is
 /// all zeros.
 pub const OTHERS: u64 = 1 << 63;
 
@@ -27,14 +27,9 @@ const HARDWARE: u64 = 0xff << 56 | 0xff << 48;
 #[inline(always)]
 pub fn hardware<F: Frame + ?Sized>(frame: &F) -> u64 {
     // The frame has a link-layer header: its packet was parsed.
-    let Some([a, b, c, d, e, f, high, low]) = frame.cursor().skip(6).take::<[u8; 8]>() else {
-        return OTHERS;
-    };
-    let address = mirror::hardware([a, b, c, d, e, f]);
-    match u16::from_be_bytes([high, low]) {
-        ethernet::IPV4 | ethernet::IPV6 if address != 0 => address,
-        _ => address | OTHERS,
-    }
+    let Some(source) = frame.cursor().skip(6).take::<[u8; 6]>() else { return OTHERS };
+    let address = mirror::hardware(source);
+    if address != 0 && ethernet::is_of_no_vlan(frame.cursor()) { address } else { address | OTHERS }
 }
 
 /// The key of a packet under a limit. A source that has no address yet has only its hardware's (L1).

@@ -12,7 +12,7 @@ use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use icmp_common::{
     abi::{endpoint_flag, family, local::BROADCAST},
     link::{self, Kind},
-    parse::{Packet, find},
+    parse::{Frame as _, Packet},
     redirect::on_one_network,
     verdict::Reason,
     wire::{ethernet, igmp},
@@ -76,7 +76,7 @@ fn is_from_elsewhere(frame: &XdpFrame<'_>, packet: &Packet) -> bool {
         matches!(packet.ty, igmp::REPORT_V1 | igmp::REPORT_V2 | igmp::LEAVE | igmp::REPORT_V3);
     let source = packet.source.v4().to_be();
     let Some(endpoint) = ENDPOINTS.get(INTERFACE_ID.load()) else { return false };
-    let is_untagged = find(frame).is_ok_and(|candidate| candidate.start == ethernet::HEADER)
+    let is_untagged = ethernet::is_of_no_vlan(frame.cursor())
         && endpoint.flags & endpoint_flag::VLAN_UNKNOWN == 0;
     let [first, .., last] = &endpoint.v4;
     let alone =

@@ -5,6 +5,7 @@ use icmp_common::{abi::local, verdict::Reason};
 use icmpgate::{datapath::Endpoint, policy::Profile};
 use icmpgate_tests::{
     Extension, Gate, Ipv4, Ipv6, Message, check,
+    frame::C_TAG,
     gate::{Lease, OPEN},
     message::{igmp, igmp_query_v3, igmp_report, record},
 };
@@ -502,6 +503,10 @@ fn igmp_is_from_the_link() {
     check(&mut gate, [case(report, "unknown", from("203.0.113.9"), None)]);
     gate.endpoint(&on(&["198.51.100.1/25", "192.0.2.1/24"]));
     let tagged = |vlan: Ipv4| vlan.frame().tags(1);
+    let behind = |vlans: &[u16]| {
+        let frame = from("198.51.100.129").frame();
+        vlans.iter().fold(frame, |frame, vlan| frame.tag(C_TAG, 0xe000 | vlan))
+    };
     let cases = vec![
         case(report, "a neighbour", from("198.51.100.9"), None),
         case(report, "a neighbour of the other network", from("192.0.2.200"), None),
@@ -511,6 +516,10 @@ fn igmp_is_from_the_link() {
         case(left, "a neighbour", leave("198.51.100.9"), None),
         // The networks of a VLAN are another interface's, and a switch asks from wherever it has an address.
         case(report, "of another network, tagged", tagged(from("198.51.100.129")), None),
+        case(report, "likewise, behind a priority", behind(&[0, 7]), None),
+        // A tag of VLAN 0 says a priority alone.
+        case(report, "of another network, with a priority", behind(&[0]), elsewhere),
+        case(report, "of another network, with two", behind(&[0, 0]), elsewhere),
         case("igmp 17/0", "of a switch of another network", query("203.0.113.9"), None),
     ];
     check(&mut gate, cases);

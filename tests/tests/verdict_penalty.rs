@@ -256,6 +256,14 @@ fn an_offence_is_held_only_against_whom_this_machine_would_answer_so() {
         refused(gate, &spoofed, refusal::HARDWARE_ADDRESS, "spoofed");
         let tagged: Vec<u8> = Ipv4::between("192.0.2.1", HERE).icmp(echo(8)).frame().tags(1).into();
         refused(gate, &tagged, refusal::VLAN, "tagged");
+        let priority = ping("192.0.2.1");
+        let priority = [&priority[..12], &[0x81, 0, 0xe0, 0], &priority[12..]].concat();
+        refused(
+            gate,
+            &from_hardware(priority, OTHER_MAC),
+            refusal::HARDWARE_ADDRESS,
+            "spoofed, with a priority",
+        );
     });
     gate(&policy("icmpv6", "after = 1, time = \"60s\"", ""), |gate| {
         gate.local(&[("fe80::fe", local::GATEWAY)]);

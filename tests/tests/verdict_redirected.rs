@@ -210,6 +210,9 @@ fn what_cannot_be_verified_is_dropped_and_only_by_who_verifies() {
             let mut frame = redirect.frame();
             frame.splice(12..12, [0x81, 0, 0, 7]);
             assert_eq!(gate.run(&frame).reason(), Reason::REDIRECT_UNVERIFIED);
+            // Not behind one that says a priority alone.
+            frame[14..16].copy_from_slice(&[0xe0, 0]);
+            assert_eq!(gate.run(&frame).reason(), Reason::ACCEPTED);
         }
         // Without networks of its own, none is known of the interface; with more than are kept, not each.
         let fill = (1..=8).map(|n| format!("10.{n}.0.1/24").parse().expect("a network")).collect();

@@ -69,21 +69,40 @@ pub const fn beyond_bound(ethernet: Ethernet) -> bool {
     is_tag(ethernet.ether_type)
 }
 
+/// Whether a tag is of VLAN 0: it says a priority alone (IEEE 802.1Q 9.6), and Linux takes it away.
+#[inline(always)]
+const fn is_priority(high: u8, low: u8) -> bool {
+    high & 0xf | low == 0
+}
+
+/// Whether a frame of two tags at most has none of a VLAN, so that it is the interface's own.
+#[must_use]
+#[inline(always)]
+pub fn is_of_no_vlan(frame: Cursor<'_>) -> bool {
+    // Two types with their tags, as long as the shortest packet behind no tag makes the frame.
+    let Some([a, b, c, d, e, f, g, h]) = frame.skip(HEADER - 2).take::<[u8; 8]>() else {
+        return false;
+    };
+    if !is_tag(u16::from_be_bytes([a, b])) {
+        return true;
+    }
+    is_priority(c, d) && (!is_tag(u16::from_be_bytes([e, f])) || is_priority(g, h))
+}
+
 /// How many tags in all are walked where a frame may reach the stack behind more than [`MAX_TAGS`].
 const MOST_TAGS: u32 = 8;
 
 /// Of a frame with more than [`MAX_TAGS`] tags: its EtherType behind all of them and what follows, where Linux may take
 /// it in; after [`MOST_TAGS`] still a tag's. `None` where it doesn't, or the frame ends first.
 ///
-/// A tag of VLAN 0 says a priority alone (IEEE 802.1Q 9.6). Linux takes away as many of these as there are (`check_vlan_id`
-/// in net/core/dev.c); of any other tag, an interface of that VLAN. So where there are two of such on top of each other
+/// Of tags of VLAN 0, Linux takes away as many as there are (`check_vlan_id` in net/core/dev.c); any other, an interface of
+/// that VLAN. So where there are two of such on top of each other
 /// at most, a third tag has one of VLAN 0 among the first three, or nobody takes the frame.
 #[must_use]
 #[inline(always)]
 pub fn behind_priority(frame: Cursor<'_>) -> Option<(u16, Cursor<'_>)> {
     let mut cursor = frame.skip(HEADER);
     let [a, b, _, _, c, d, _, _, e, f, g, h] = cursor.take::<[u8; 12]>()?;
-    let is_priority = |high: u8, low: u8| high & 0xf | low == 0;
     if !(is_priority(a, b) || is_priority(c, d) || is_priority(e, f)) {
         return None;
     }
@@ -101,6 +120,24 @@ pub fn behind_priority(frame: Cursor<'_>) -> Option<(u16, Cursor<'_>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_of_vlan_0_are_of_no_vlan() {
+        let of_none = |vlans: &[u16]| {
+            let mut frame = vec![0u8; 12];
+            for vlan in vlans {
+                frame.extend(S_TAG.to_be_bytes());
+                frame.extend((vlan | 0xe000).to_be_bytes());
+            }
+            frame.extend(IPV4.to_be_bytes());
+            frame.extend([0x45; 20]);
+            is_of_no_vlan(Cursor::new(&frame))
+        };
+        assert!(of_none(&[]) && of_none(&[0]) && of_none(&[0, 0]));
+        for vlans in [&[1][..], &[256], &[4095], &[0, 1], &[1, 0], &[2, 2]] {
+            assert!(!of_none(vlans), "{vlans:?}");
+        }
+    }
 
     #[test]
     fn behind_tags_of_vlan_0_linux_takes_in_what_there_is() {
