@@ -21,9 +21,8 @@ pub fn far(site: &Site) -> Namespace {
     let far = Namespace::new();
     let (host, router) = (&site.pair.host, &site.pair.peer);
     router.join(&far, "narrow0", "far0");
-    for (namespace, interface) in [(router, "narrow0"), (&far, "far0")] {
-        namespace.ip(&format!("link set {interface} mtu 1300"));
-    }
+    // Its other end takes any length, and says so, or TCP sent no segment that is too long.
+    router.ip("link set narrow0 mtu 1300");
     router.sysctl("ipv4/ip_forward", "1");
     router.sysctl("ipv6/conf/all/forwarding", "1");
     router.ip("addr add 10.99.0.1/24 dev narrow0");
@@ -50,11 +49,15 @@ fn drawn(site: &Site, rule: &str) -> (u64, u64) {
     (of(false), of(true))
 }
 
+/// How many messages were dropped.
+fn dropped(stats: &Stats) -> u64 {
+    let of = |family| stats.packets(&format!("gate0 {family} * * drop"));
+    ["icmpv4", "icmpv6", "igmp"].into_iter().map(of).sum()
+}
+
 /// That nothing of ICMP was dropped.
 fn assert_none_dropped(stats: &Stats) {
-    for family in ["icmpv4", "icmpv6", "igmp"] {
-        assert_eq!(stats.packets(&format!("gate0 {family} drop")), 0, "{stats:#?}");
-    }
+    assert_eq!(dropped(stats), 0, "{stats:#?}");
 }
 
 /// Sends a megabyte by TCP and large datagrams to an address and port, and prints what the kernel then takes for
@@ -122,7 +125,10 @@ fn path_mtu_is_discovered_by_tcp_and_udp_of_both_families() {
             let headers = if address == FAR4 { 52 } else { 72 };
             assert_eq!(said, format!("tcp {}\nudp 1300\n", 1300 - headers));
         });
-        assert_none_dropped(&stats);
+        // What they are about may have been sent again and acknowledged by the time that the last ones come: Linux
+        // counts those as OutOfWindowIcmps, and looks away from them.
+        let late = stats.packets(&format!("gate0 {error} drop flow-contradicted enforce"));
+        assert_eq!(dropped(&stats), late, "{stats:#?}");
         // One each at least; both may learn from the first.
         let passed = stats.packets(&format!("gate0 {error} pass within-limit enforce"));
         assert!(passed >= 1, "{stats:#?}");
