@@ -19,12 +19,16 @@ pub fn validate<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) {
     if info & INFO_ERROR != 0 {
         addresses_of_error(packet);
     }
-    if packet.fragment != fragment::NONE {
+    let is_fragment = packet.fragment != fragment::NONE;
+    // What is missing of another message may be in a later fragment. An error whose quote begins there couldn't be held
+    // against it, and none is cut so: any link takes more at once (RFC 791 3.2, RFC 8200 5).
+    let is_cut = !is_fragment || info & INFO_ERROR != 0;
+    if is_cut && packet.length < u32::from(info & INFO_MIN_LENGTH) {
+        packet.fault(Reason::MESSAGE_TOO_SHORT);
+    }
+    if is_fragment {
         packet.checksum = checksum::UNVERIFIED;
         return;
-    }
-    if packet.length < u32::from(info & INFO_MIN_LENGTH) {
-        packet.fault(Reason::MESSAGE_TOO_SHORT);
     }
     verify_checksum(frame, packet);
     match (packet.family, packet.ty) {

@@ -119,7 +119,7 @@ reasons! {
     IPV6_PAYLOAD_LENGTH = 4, "ipv6-payload-length", Drop, "V1 W3", "The IPv6 payload length is shorter than the extension headers or beyond the frame, or a fragment ends beyond 65,535 octets (RFC 8200 4.5).";
     EXTENSION_HEADERS_BEYOND_BOUND = 5, "extension-headers-beyond-bound", Drop, "W3", "More IPv6 extension headers than are walked; what is behind them is unknown.";
     FIRST_FRAGMENT_INCOMPLETE = 6, "first-fragment-incomplete", Drop, "W4", "An IPv6 first fragment without its full header chain (RFC 7112).";
-    MESSAGE_TOO_SHORT = 7, "message-too-short", Drop, "V1 W5", "The message is shorter than its type requires.";
+    MESSAGE_TOO_SHORT = 7, "message-too-short", Drop, "V1 W5", "The message is shorter than its type requires; of an error in fragments, the first one.";
     MESSAGE_LENGTH = 8, "message-length", Drop, "V1 W8", "The length of the message is none that its type may have.";
     BAD_CHECKSUM = 9, "bad-checksum", Drop, "V1 W10", "The checksum over the whole message does not verify.";
     RECORDS_OVERRUN = 10, "records-overrun", Drop, "V1 W8 W9", "Group records or sources run past the end of the message.";

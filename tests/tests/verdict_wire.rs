@@ -5,6 +5,7 @@
 use icmpgate_tests::{
     Extension, Frame, Gate, Ipv4, Ipv6, Message, check,
     frame::{C_TAG, ETHER_IPV4, S_TAG},
+    gate::OPEN,
     message::{
         echo, error_v4, error_v6, igmp, igmp_query_v3, igmp_report, mld, mld_query_v2, mld_report,
         quote_v4, quote_v6, record, record6,
@@ -534,6 +535,35 @@ fn a_first_fragment_whose_last_header_is_cut_is_incomplete() {
         ("behind 8 octets", cut(60, &[58, 5, 1, 4, 0, 0, 0, 0]), incomplete),
     ];
     check(&mut Gate::open(), cases);
+}
+
+/// Any link takes more at once than an error up to the header that it quotes (RFC 791 3.2, RFC 8200 5), without which
+/// nothing can be held against it. Of other messages the rest may follow.
+#[test]
+fn the_first_fragment_of_an_error_has_the_header_that_it_quotes() {
+    let (mut cases, mut gate) = (Vec::new(), Gate::open());
+    gate.apply(&format!("{OPEN}[checks]\nquote-source = \"off\"\n"));
+    for (ty, least) in [(3, 28), (5, 28), (11, 28), (12, 28), (8, 8), (13, 8)] {
+        for octets in [8, 16, 24, 32, 40] {
+            let message = Message::new(ty, 0).length(octets);
+            let packet = Ipv4::default().icmp(message).fragment(0, true);
+            let fate =
+                if octets < least { "drop message-too-short" } else { "pass accepted by v4" };
+            let expected = format!("icmpv4 {ty}/0 unverified first -> {fate}");
+            cases.push((format!("{ty} of {octets}"), packet.frame(), expected));
+        }
+    }
+    for (ty, least) in [(1, 48), (2, 48), (3, 48), (4, 48), (128, 8)] {
+        for octets in [8, 16, 40, 48, 56] {
+            let message = Message::new(ty, 0).length(octets);
+            let packet = Ipv6::default().extension(Extension::fragment(0, true)).icmp(message);
+            let fate =
+                if octets < least { "drop message-too-short" } else { "pass accepted by v6" };
+            let expected = format!("icmpv6 {ty}/0 unverified first -> {fate}");
+            cases.push((format!("{ty} of {octets}"), packet.frame(), expected));
+        }
+    }
+    check(&mut gate, cases);
 }
 
 /// The least length of each type, from the documents that define them: row W5 and W7 to W9.
