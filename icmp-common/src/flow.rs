@@ -207,6 +207,15 @@ pub fn is_to_many(family: u8, address: Address) -> bool {
     }
 }
 
+/// Whether what is sent to this address is answered from another one: to many, each of whom answers from his own, or to
+/// the routers of a network of 64 bits, of which one does (RFC 4291 2.6.1, RFC 4443 4.2). Other anycast addresses don't
+/// show what they are.
+#[must_use]
+#[inline(always)]
+pub fn is_answered_by_others(family: u8, address: Address) -> bool {
+    is_to_many(family, address) || family == family::ICMPV6 && address.0[1] == 0
+}
+
 /// Whether a sequence number is one of what was sent and not all acknowledged: `first..=next`, modulo 2^32
 /// (RFC 5927 4.1).
 #[must_use]
@@ -218,6 +227,7 @@ pub const fn is_in_flight(sequence: u32, first: u32, next: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::net::IpAddr;
 
     const HERE: Address = Address::mapped(0xc000_0201);
     const THERE: Address = Address::mapped(0xc633_6402);
@@ -326,6 +336,16 @@ mod tests {
         let many = flow.request(family::ICMPV4, true);
         assert_eq!(many.far, [0; 2]);
         assert_eq!(many.what, flow.request(family::ICMPV4, false).what);
+    }
+
+    #[test]
+    fn routers_of_a_network_and_many_are_answered_by_others() {
+        let by_others = |family, address: IpAddr| is_answered_by_others(family, address.into());
+        let v6 = |text: &str| by_others(family::ICMPV6, text.parse().unwrap());
+        let v4 = |text: &str| by_others(family::ICMPV4, text.parse().unwrap());
+        assert!(v6("ff02::1") && v6("2001:db8:9::") && v6("fe80::"));
+        assert!(!v6("2001:db8:9::1") && !v6("2001:db8:9:0:8000::"));
+        assert!(v4("224.0.0.1") && v4("255.255.255.255") && !v4("192.0.2.0"));
     }
 
     #[test]

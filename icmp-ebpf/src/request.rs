@@ -5,7 +5,7 @@ use aya_ebpf::{bindings::__sk_buff, programs::TcContext};
 use icmp_common::{
     abi::{family, hook, limit_flag, origin},
     bucket::UNITS_PER_S,
-    flow::{Flow, REQUEST_S, Request, is_request, is_to_many, state},
+    flow::{Flow, REQUEST_S, Request, is_answered_by_others, is_request, state},
     parse::Packet,
     wire::ipv6::Address,
 };
@@ -68,10 +68,11 @@ fn key(family: u8, flow: &Flow) -> Request {
     flow.request(family, is_many(family, flow.far))
 }
 
-/// Whether what goes to this address goes to many.
+/// Whether what goes to this address is answered from others.
 #[inline(always)]
 fn is_many(family: u8, address: Address) -> bool {
-    is_to_many(family, address) || family == family::ICMPV4 && local::is_broadcast(address)
+    is_answered_by_others(family, address)
+        || family == family::ICMPV4 && local::is_broadcast(address)
 }
 
 /// To a tick.

@@ -646,6 +646,12 @@ fn answers_are_to_requests_where_what_is_sent_is_seen() {
         gate.run_egress(origin::GENERATED, &request(ty, 8, all).0);
         is(&mut gate, 8, from, true);
         is(&mut gate, 8, other, true);
+        if from.contains(':') {
+            // The routers of a network answer from addresses of their own (RFC 4443 4.2).
+            is(&mut gate, 9, other, false);
+            gate.run_egress(origin::GENERATED, &request(ty, 9, "2001:db8:9::").0);
+            is(&mut gate, 9, other, true);
+        }
     }
     // A later fragment has no type; what follows its header is no identifier.
     let later = Ipv4::between(THERE4, HERE4).fragment(9, false).payload(1, [0; 40]);
