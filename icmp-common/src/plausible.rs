@@ -104,18 +104,25 @@ fn octets_v6(quote: &Quote) -> u32 {
     ipv6::HEADER + u32::from(quote.stated_length)
 }
 
-/// Whether what stands in the place of a quoted header is there, and none of the error's family: then it says
-/// nothing of whom it goes to. Stacks look for the flow all the same, and by other fields.
+/// The faults of an error whose quote can't be read: a set of [`Reason::bit`]s. Where what stands in the place of a quoted
+/// header is none of the error's family, it says nothing of whom it goes to; stacks look for the flow all the same, and by
+/// other fields. Where the message has it and the readable part of the frame doesn't, behind extension headers of
+/// thousands of octets, what it says can't be held against it.
 #[must_use]
 #[inline(always)]
-pub fn is_of_no_family<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> bool {
+pub fn faults_of_unread<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> u32 {
     let is_v6 = packet.family == family::ICMPV6;
     let header = if is_v6 { ipv6::HEADER } else { ipv4::MIN_HEADER };
-    let Some([_, _, _, _, _, _, _, _, first, ..]) = packet.message(frame).take::<[u8; 28]>() else {
-        return false;
-    };
-    let is_header = if is_v6 { first >> 4 == 6 } else { first >> 4 == 4 && first & 0xf >= 5 };
-    packet.length >= quote::OFFSET + header && !is_header
+    let end = quote::OFFSET + header;
+    if packet.length < end || !frame.holds(packet.offset + end) {
+        return 0;
+    }
+    let first = packet.message(frame).take::<[u8; 28]>().map(|[_, _, _, _, _, _, _, _, a, ..]| a);
+    match first {
+        Some(a) if is_v6 && a >> 4 != 6 => Reason::QUOTE_SOURCE.bit(),
+        Some(a) if !is_v6 && (a >> 4 != 4 || a & 0xf < 5) => Reason::QUOTE_SOURCE.bit(),
+        _ => Reason::EXTENSION_HEADERS_BEYOND_BOUND.bit(),
+    }
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, packet: *const Packet) -> u64
     let in_transit = place != destination::LOCAL;
     let none = || {
         flow::note(&Flow { in_transit, ..Flow::default() });
-        if plausible::is_of_no_family(&frame, packet) { Reason::QUOTE_SOURCE.bit() } else { 0 }
+        plausible::faults_of_unread(&frame, packet)
     };
     if packet.family == family::ICMPV6 {
         // In this order: the other way round, what the quote doesn't have is spilled (`R4 !read_ok`).

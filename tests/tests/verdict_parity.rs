@@ -57,8 +57,7 @@ fn on_host(frame: &[u8]) -> (Trace, Option<Reason>) {
 fn faults_of_quote(frame: &[u8], packet: &Packet) -> u32 {
     let Packet { family, ty, code, destination, offset, length, .. } = *packet;
     let Some(quote) = quote::read(frame, family, offset, length) else {
-        let is_none = plausible::is_of_no_family(frame, packet);
-        return if is_none { Reason::QUOTE_SOURCE.bit() } else { 0 };
+        return plausible::faults_of_unread(frame, packet);
     };
     let word = frame[offset as usize + 4..][..4].try_into().expect("four octets");
     let word = u32::from_be_bytes(word);

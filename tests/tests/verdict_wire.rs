@@ -2,6 +2,7 @@
 //!
 //! The policy passes whatever the checks let through, so a verdict here is the parser's.
 
+use icmp_common::abi::local;
 use icmpgate_tests::{
     Extension, Frame, Gate, Ipv4, Ipv6, Message, check,
     frame::{C_TAG, ETHER_IPV4, S_TAG},
@@ -11,6 +12,7 @@ use icmpgate_tests::{
         quote_v4, quote_v6, record, record6,
     },
 };
+use std::collections::BTreeMap;
 
 const ECHO: &str = "icmpv4 8/0 good -> pass accepted by v4";
 const ECHO6: &str = "icmpv6 128/0 good -> pass accepted by v6";
@@ -277,6 +279,26 @@ fn extension_headers_beyond_the_first_buffer_are_beyond_the_bound() {
         ),
     ];
     check(&mut Gate::open(), cases);
+}
+
+/// Where an error begins in the first buffer and the header that it quotes lies in another, nothing that it says could be
+/// held against it.
+#[test]
+fn no_error_has_its_quote_beyond_the_first_buffer() {
+    let mut gate = Gate::open();
+    gate.local(&[("2001:db8:2::1", local::UNICAST)]);
+    let foreign = Ipv6::between("2001:db8:66::1", "2001:db8:9::1").payload(17, [0; 1000]);
+    let mut found = BTreeMap::new();
+    for octets in (8..=2048).step_by(8) {
+        // All headers have 1,536 to 3,576 octets, and the first buffer 3,520.
+        let header = |n: usize| Extension::destination_options((n / 8 - 1) as u8);
+        let message = Message::new(1, 0).word(0).octets(foreign.clone().packet());
+        let packet = Ipv6::between("2001:db8::9", "2001:db8:2::1");
+        let packet = packet.extension(header(1528)).extension(header(octets)).icmp(message);
+        *found.entry(gate.run(&Vec::from(packet)).reason().label()).or_insert(0) += 1;
+    }
+    let labels: Vec<&str> = found.keys().copied().collect();
+    assert_eq!(labels, ["extension-headers-beyond-bound", "quote-source"], "{found:?}");
 }
 
 /// What is in another buffer is summed all the same, and the frame may end in none of them.
