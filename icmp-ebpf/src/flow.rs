@@ -23,17 +23,18 @@ pub struct Found {
     pub state: u8,
     /// What is wrong with it: a set of [`Reason::bit`]s.
     pub faults: u32,
-    /// Whether it is an error that should state an MTU and doesn't.
-    pub no_mtu: bool,
+    /// Whether it is an error that isn't trusted as those about live flows are: it should state an MTU and doesn't, or
+    /// whose flow it is about isn't this machine's to know.
+    pub apart: bool,
 }
 
 impl Found {
     /// The rule that says what becomes of a packet, where this is its own: that for unknown flows, which is not
-    /// drawn from for what is live. An error without an MTU isn't trusted as others are: where there is a budget
-    /// for unknown flows, it is of that.
+    /// drawn from for what is live. An error that isn't trusted as those are is of the budget for unknown flows, where
+    /// there is one.
     #[inline(always)]
     pub fn rule<'a>(&self, policy: &'a PolicyTable, rule: &'a Rule) -> &'a Rule {
-        if self.state != state::UNKNOWN && !self.no_mtu || rule.unknown == RULE_NONE {
+        if self.state != state::UNKNOWN && !self.apart || rule.unknown == RULE_NONE {
             return rule;
         }
         // A mask and not a comparison, as in `decide`.
@@ -52,7 +53,7 @@ pub fn judge<F: Buffer>(frame: &F, packet: &Packet, rule: &Rule) -> Found {
     let depends = rule.unknown != RULE_NONE || rule.flags & rule_flag::EXCEPT_OWN_REQUESTS != 0;
     let asks = rule.flags & rule_flag::FLOW != 0 && (packet.stage == stage::ERROR || depends);
     if F::HOOK != hook::INGRESS || !asks {
-        return Found { state: state::NONE, faults: 0, no_mtu: false };
+        return Found { state: state::NONE, faults: 0, apart: false };
     }
     let found = frame.flow(packet, rule.checks & Reason::FLOW_CONTRADICTED.bit());
     let (state, no_mtu) = (found as u8, found & NO_MTU != 0);
@@ -62,7 +63,9 @@ pub fn judge<F: Buffer>(frame: &F, packet: &Packet, rule: &Rule) -> Found {
         state::UNKNOWN if no_mtu => Reason::QUOTE_MTU.bit(),
         _ => 0,
     };
-    Found { state, faults, no_mtu }
+    // What goes through this machine would otherwise spend what is kept for its own flows.
+    let is_of_none = state == state::NONE && packet.stage == stage::ERROR;
+    Found { state, faults, apart: no_mtu || is_of_none }
 }
 
 /// Keeps the flow that an error is about.

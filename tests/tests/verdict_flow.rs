@@ -467,6 +467,10 @@ fn in_transit_nothing_is_asked_unless_the_rule_says_so() {
             let of = Sent::new(UDP, (away, 4711), (away, 53));
             assert_all(&mut gate, of, state::NONE, "transit");
         }
+        // Nor does it draw on what is kept for this machine's own flows.
+        for rule in ["v4", "v6"] {
+            assert!(matches!(drawn(&mut gate, rule), (0, 5)), "{rule}");
+        }
         let asks = TOLD_APART.replace("action =", "checks = [\"flow-contradicted\"]\naction =");
         gate.apply(&asks);
         for away in [AWAY4, AWAY6] {
