@@ -17,6 +17,8 @@ pub const TIME_EXCEEDED: u8 = 3;
 pub const PARAMETER_PROBLEM: u8 = 4;
 /// Its code *unrecognized IPv6 option encountered*.
 pub const UNRECOGNIZED_OPTION: u8 = 2;
+/// A multicast router says that it is there (RFC 4286 3).
+pub const MULTICAST_ROUTER: u8 = 151;
 /// Redirect (RFC 4861 4.5), which is no error.
 pub const REDIRECT: u8 = 137;
 

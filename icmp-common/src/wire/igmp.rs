@@ -10,6 +10,8 @@ pub const REPORT_V2: u8 = 0x16;
 pub const LEAVE: u8 = 0x17;
 /// A version 3 report.
 pub const REPORT_V3: u8 = 0x22;
+/// A multicast router says that it is there (RFC 4286).
+pub const ROUTER_ADVERTISEMENT: u8 = 0x30;
 /// Where general queries go, 224.0.0.1.
 pub const ALL_SYSTEMS: u32 = 0xe000_0001;
 /// Where leaves go, 224.0.0.2.
@@ -45,6 +47,14 @@ pub const fn query_version(length: u32, max_response_code: u8) -> Option<u8> {
     }
 }
 
+/// The time that a code stands for (RFC 9776 4.1.1, 4.1.7): of the maximum response code in tenths of a second, of a
+/// querier's query interval code in seconds. From 128 up it is a floating-point number.
+#[must_use]
+#[inline(always)]
+pub const fn time_tenths(code: u8) -> u32 {
+    if code < 128 { code as u32 } else { ((code & 0xf) as u32 | 0x10) << ((code >> 4 & 7) + 3) }
+}
+
 /// The octets of a group record's source address.
 pub const ADDRESS: u32 = 4;
 
@@ -66,6 +76,16 @@ mod tests {
                 assert_eq!(query_version(length, time), expected, "{length} octets, time {time}");
             }
         }
+    }
+
+    /// RFC 9776 4.1.1: the largest is 31744, and codes are in the order of their times.
+    #[test]
+    fn a_code_from_128_up_is_a_floating_point_number() {
+        for code in 0..128 {
+            assert_eq!(time_tenths(code), code.into());
+        }
+        assert_eq!((time_tenths(128), time_tenths(255)), (128, 31_744));
+        assert!((1..=255).all(|code| time_tenths(code - 1) < time_tenths(code)));
     }
 
     #[test]

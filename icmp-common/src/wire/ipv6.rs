@@ -49,6 +49,8 @@ impl From<IpAddr> for Address {
 impl Address {
     /// `::`.
     pub const NONE: Self = Self([0; 2]);
+    /// All nodes of the link, `ff02::1` (RFC 4291 2.7.1).
+    pub const ALL_NODES: Self = Self([0xff02_0000_0000_0000_u64.to_be(), 1_u64.to_be()]);
 
     /// The address in these octets.
     #[must_use]

@@ -30,6 +30,18 @@ pub const MAX_RECORDS: u32 = 192;
 /// which the headers before the message have their part.
 pub const MAX_WALK: u32 = 0x7fff;
 
+/// The time that a maximum response code stands for, in milliseconds (RFC 9777 5.1.3): from 32,768 up it is a
+/// floating-point number.
+#[must_use]
+#[inline(always)]
+pub const fn time_ms(code: u16) -> u32 {
+    if code < 0x8000 {
+        code as u32
+    } else {
+        ((code & 0xfff) as u32 | 0x1000) << ((code >> 12 & 7) + 3)
+    }
+}
+
 /// What a walk over the records of a report found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -126,6 +138,12 @@ mod tests {
 
     fn walk(m: &[u8], address: u32) -> Records {
         records(Cursor::new(m), m.len() as u32, address)
+    }
+
+    #[test]
+    fn a_code_from_32768_up_is_a_floating_point_number() {
+        assert_eq!([0, 0x7fff, 0x8000, 0xffff].map(time_ms), [0, 0x7fff, 0x8000, 8_387_584]);
+        assert!((1..=u16::MAX).all(|code| time_ms(code - 1) < time_ms(code)));
     }
 
     #[test]

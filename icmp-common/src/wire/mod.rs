@@ -12,4 +12,5 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod mld;
 pub mod nd;
+pub mod pim;
 pub mod quote;
