@@ -16,7 +16,7 @@ use crate::verdict::OUTCOMES;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of everything in this file. Pinned maps of another version are not adopted.
-pub const SCHEMA: u32 = 9;
+pub const SCHEMA: u32 = 10;
 
 /// A family of messages: an index into the tables that are kept by family.
 pub mod family {
@@ -309,6 +309,72 @@ pub const fn bucket_of_share(limit: u32, interface: u32) -> u32 {
 
 /// How many routers a policy lists at most.
 pub const ROUTERS: usize = 16;
+
+/// What a policy says of groups and their members: see [`crate::member`]. All zero: nothing is learnt.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct GroupPolicy {
+    /// The interfaces that multicast leaves only by where its group has members: a bit by stable index.
+    pub gated: u64,
+    /// What a new member costs the link's bucket, and how far that may run ahead: see [`crate::bucket`].
+    pub join_cost: u64,
+    /// See `join_cost`.
+    pub join_depth: u64,
+    /// How many groups an interface has at most.
+    pub per_interface: u32,
+    /// In how many groups a host is at most.
+    pub per_host: u32,
+    /// Of [`group_flag`].
+    pub flags: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+const _: () = assert!(size_of::<GroupPolicy>() == 40);
+
+/// Flags of a [`GroupPolicy`].
+pub mod group_flag {
+    /// What has no member is noted, and goes.
+    pub const OBSERVE: u32 = 1;
+    /// What no interface has a member of goes everywhere.
+    pub const UNREGISTERED_GO: u32 = 2;
+    /// Other routers of a link are no reason to send it everything.
+    pub const IGNORE_ROUTERS: u32 = 4;
+    /// Some groups have a member because the policy says so.
+    pub const STATIC: u32 = 8;
+}
+
+/// How many groups are kept, of all interfaces together.
+pub const GROUPS: usize = 65_536;
+/// How many links have queriers and members: interfaces, and VLANs on them, by version of IP.
+pub const LINKS: usize = 1024;
+/// How many groups are counted apart that were kept from where they have no member. The one that was longest unused
+/// makes room.
+pub const GATED: usize = 1024;
+/// How many groups a policy says have a member, at most. Twice as many there is room for, so that a new policy's can
+/// stand beside those of the old one.
+pub const STATIC_GROUPS: usize = 512;
+/// How many words hosts are counted in, by a keyed hash: some share one.
+pub const HOST_WORDS: usize = 16_384;
+/// Words of [`name::GROUPS_HELD`]: by the stable index of an interface the groups that it has, and behind these by hash
+/// the groups that a host is in.
+pub const HELD_WORDS: usize = INTERFACES + HOST_WORDS;
+
+/// The word that counts the groups of a host on a link.
+#[must_use]
+#[inline(always)]
+pub const fn host_word(link: crate::member::LinkKey, reporter: u64, secret: u64) -> u32 {
+    let link = link.interface as u64
+        | (link.version as u64) << 16
+        | (link.outer as u64) << 32
+        | (link.inner as u64) << 48;
+    // Multiply-shift, twice, by odd numbers: who doesn't know the secret can't choose whom to share with.
+    let mixed = (reporter ^ secret).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 32 ^ link).wrapping_mul(secret | 1);
+    INTERFACES as u32 + (mixed >> 50) as u32 % HOST_WORDS as u32
+}
 
 /// How many entries the decision table has: contexts times distinct rows.
 pub const DECISIONS: usize = 131_072;
@@ -708,6 +774,8 @@ pub struct PolicyTable {
     pub secret: u64,
     /// The routers, as their addresses lie in a packet; IPv4 in mapped form.
     pub listed: [[u64; 2]; ROUTERS],
+    /// What it says of groups.
+    pub groups: GroupPolicy,
     /// Offset by interface, already multiplied.
     pub interfaces: [u32; INTERFACES],
     /// What is headerless (later fragments and cut packets), by family; index 0 unused.
@@ -728,7 +796,14 @@ const _: () = assert!(size_of::<Interface>() == 40);
 const _: () = assert!(size_of::<ClassKey>() == 4);
 const _: () = assert!(
     size_of::<PolicyTable>()
-        == 72 + 16 * ROUTERS + 4 * INTERFACES + 32 + 8 * 256 * 768 + 2 * DECISIONS + 144 * RULES
+        == 72
+            + 16 * ROUTERS
+            + 40
+            + 4 * INTERFACES
+            + 32
+            + 8 * 256 * 768
+            + 2 * DECISIONS
+            + 144 * RULES
 );
 
 /// The most prefixes that the zones of one policy hold, by family.
@@ -946,6 +1021,20 @@ pub mod name {
     pub const MIRROR: &str = "MIRROR";
     /// When a [`crate::flow::Request`] was last sent, in the unit of [`crate::bucket`].
     pub const REQUESTS: &str = "REQUESTS";
+    /// Groups with their members: [`crate::member::GroupKey`] to [`crate::member::Group`].
+    pub const GROUPS: &str = "GROUPS";
+    /// Links: [`crate::member::LinkKey`] to [`crate::querier::Link`].
+    pub const LINKS: &str = "LINKS";
+    /// How many groups there are: see [`super::HELD_WORDS`].
+    pub const GROUPS_HELD: &str = "GROUPS_HELD";
+    /// Until when a group has members somewhere, by its address, in the unit of [`crate::bucket`].
+    pub const REGISTERED: &str = "REGISTERED";
+    /// What the policy says has members: [`crate::member::StaticKey`].
+    pub const STATIC_GROUPS: &str = "STATIC_GROUPS";
+    /// What was kept from links without a member: [`crate::member::GroupKey`] to [`super::Counter`].
+    pub const GATED: &str = "GATED";
+    /// A [`crate::member::Stats`].
+    pub const MEMBER_STATS: &str = "MEMBER_STATS";
     /// What each class stands for.
     pub const CLASS_KEYS: &str = "CLASS_KEYS";
     /// Interfaces by their stable index.
@@ -953,7 +1042,7 @@ pub mod name {
     /// A [`super::PolicyInfo`].
     pub const POLICY_INFO: &str = "POLICY_INFO";
     /// Maps that all interfaces of an instance share.
-    pub const SHARED: [&str; 21] = [
+    pub const SHARED: [&str; 28] = [
         POLICY,
         ZONES_V4,
         ZONES_V6,
@@ -972,6 +1061,13 @@ pub mod name {
         ROUTES,
         MIRROR,
         REQUESTS,
+        GROUPS,
+        LINKS,
+        GROUPS_HELD,
+        REGISTERED,
+        STATIC_GROUPS,
+        GATED,
+        MEMBER_STATS,
         CLASS_KEYS,
         IFACES,
         POLICY_INFO,

@@ -193,6 +193,8 @@ pub struct Other {
     pub reason: Reason,
     /// Where in the frame its IP packet ends by its own account; 0 where there is none.
     pub end: u32,
+    /// Whether the frame goes to a group of stations.
+    pub to_group: bool,
 }
 
 /// Reads a frame. `Err` is the reason why it isn't ours.
@@ -214,9 +216,12 @@ pub fn parse<F: Frame + ?Sized>(frame: &F) -> Result<Packet, Reason> {
 /// As [`parse`].
 #[inline(always)]
 pub fn find<F: Frame + ?Sized>(frame: &F) -> Result<Candidate, Other> {
-    let not_icmp = |end| Err(Other { reason: Reason::NOT_ICMP, end });
     let mut cursor = frame.cursor();
-    let Some(ethernet) = ethernet::take(&mut cursor) else { return not_icmp(0) };
+    let Some(ethernet) = ethernet::take(&mut cursor) else {
+        return Err(Other { reason: Reason::NOT_ICMP, end: 0, to_group: false });
+    };
+    let to_group = ethernet.to_group;
+    let not_icmp = |end| Err(Other { reason: Reason::NOT_ICMP, end, to_group });
     let start = ethernet.length;
     // A frame that ends before its protocol field can't be told to be ours.
     let is_v6 = match ethernet.ether_type {
@@ -236,7 +241,7 @@ pub fn find<F: Frame + ?Sized>(frame: &F) -> Result<Candidate, Other> {
             } else {
                 Reason::VLAN_TAGS_BEYOND_BOUND
             };
-            return Err(Other { reason, end: 0 });
+            return Err(Other { reason, end: 0, to_group });
         }
         _ => return not_icmp(0),
     };

@@ -158,6 +158,7 @@ reasons! {
     REPLIED = 43, "replied", Tx, "P2 G4", "A rule answers the request from the hook.";
     PENALTY_BOX = 44, "penalty-box", Drop, "L3", "Its source kept exceeding the rule's limit, and is dropped for a time.";
     UNKNOWN_FLOW = 45, "unknown-flow", Drop, "V4", "An error about a flow, or an answer to a request, that this machine does not know, under a rule that drops such.";
+    NO_MEMBER = 46, "no-member", Drop, "M2", "Multicast to a group that has no member on the link, under a policy that keeps it from there.";
     PRIORITY_TAGS = 47, "priority-tags", Drop, "W1", "More than two VLAN tags, one of the first three of VLAN 0, which Linux takes away: behind them is ICMP, ICMPv6, IGMP, or yet more tags.";
 }
 

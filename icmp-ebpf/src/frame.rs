@@ -5,6 +5,8 @@ use crate::{
     answer::{Asked, icmpgate_answer},
     error, flow, link,
     maps::SCRATCH as SCRATCH_MAP,
+    member,
+    multicast::{self, fate},
     penalty::icmpgate_offence,
     pipeline::icmpgate_read,
     redirected,
@@ -74,6 +76,15 @@ pub trait Buffer: Frame + Sized {
     fn redirected(&self, packet: &Packet, hardware: u64) -> u32;
     /// Remembers a request that is sent: see [`crate::request`].
     fn remember(&self, packet: &Packet);
+    /// Learns who is a member of what: see [`crate::member`].
+    fn learn(&self, packet: &Packet);
+    /// The VLANs of the outer and the inner tag, 0 where there is none.
+    fn vlans(&self) -> Option<[u16; 2]>;
+    /// Copies octets of it, wherever they lie, to the front of `into`; whether it has them.
+    fn load(&self, at: u32, into: &mut [u8], octets: u32) -> bool;
+    /// What becomes of a frame that isn't ours, where that depends on who wants it: one of
+    /// [`crate::multicast::fate`].
+    fn fate(&self) -> u32;
     /// The faults of a redirect that this machine makes: see [`crate::redirect`].
     fn judge_redirect(&self, packet: &Packet) -> u32;
     /// Looks at a packet that exceeded its rule's limit by source, where the rule has a penalty: see
@@ -167,6 +178,34 @@ impl Buffer for XdpFrame<'_> {
     /// What arrives is none of this machine's.
     #[inline(always)]
     fn remember(&self, _packet: &Packet) {}
+
+    #[inline(always)]
+    fn learn(&self, packet: &Packet) {
+        if member::icmpgate_learn(self.ctx.ctx, packet) == member::RECORDS {
+            member::icmpgate_learn_records(self.ctx.ctx, packet);
+        }
+    }
+
+    #[inline(always)]
+    fn vlans(&self) -> Option<[u16; 2]> {
+        ethernet::vlans(self.cursor())
+    }
+
+    #[inline(always)]
+    fn load(&self, at: u32, into: &mut [u8], octets: u32) -> bool {
+        octets as usize <= into.len()
+            // SAFETY: there is room for them, and the context is the program's own.
+            && unsafe { bpf_xdp_load_bytes(self.ctx.ctx, at, into.as_mut_ptr().cast(), octets) == 0 }
+    }
+
+    /// What arrives goes on. Of PIM it is learnt where a router is.
+    #[inline(always)]
+    fn fate(&self) -> u32 {
+        if multicast::is_pim(self) {
+            member::icmpgate_learn_router(self.ctx.ctx);
+        }
+        fate::GOES
+    }
 
     /// What arrives is none.
     #[inline(always)]

@@ -5,7 +5,9 @@ use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray},
     macros::btf_map,
 };
-use icmp_common::{abi, cells::CellSet, flow, local, mirror, parse::Packet, penalty};
+use icmp_common::{
+    abi, cells::CellSet, flow, local, member, mirror, parse::Packet, penalty, querier,
+};
 
 /// Of a map that user space reads as memory, many elements at a time (`BPF_F_MMAPABLE`, Linux 5.5).
 const MAPPED: usize = 1 << 10;
@@ -90,6 +92,47 @@ pub static MIRROR: Array<u64, { mirror::word::COUNT }> = Array::new();
 /// When each request was last sent, in the unit of bucket time.
 #[btf_map]
 pub static REQUESTS: LruHashMap<flow::Request, u64, { flow::REQUESTS }> = LruHashMap::new();
+
+/// Of a map whose elements are made when they come, not all at the start (`BPF_F_NO_PREALLOC`).
+const AS_THEY_COME: usize = 1;
+
+/// Groups with their members. Not LRU: who joins what never ends mustn't end what others receive.
+#[btf_map]
+pub static GROUPS: HashMap<member::GroupKey, member::Group, { abi::GROUPS }, AS_THEY_COME> =
+    HashMap::new();
+
+/// Zeros, as what a group or a link begins with: on the stack there is no room for them.
+#[btf_map]
+pub static EMPTY: Array<[u64; size_of::<member::Group>() / 8], 1> = Array::new();
+
+/// Links, and who asks there.
+#[btf_map]
+pub static LINKS: HashMap<member::LinkKey, querier::Link, { abi::LINKS }> = HashMap::new();
+
+/// How many groups there are: see [`abi::HELD_WORDS`].
+#[btf_map]
+pub static GROUPS_HELD: Array<u32, { abi::HELD_WORDS }, MAPPED> = Array::new();
+
+/// Until when a group has members somewhere.
+#[btf_map]
+pub static REGISTERED: LruHashMap<[u64; 2], u64, { abi::GATED }> = LruHashMap::new();
+
+/// What the policy says has members. The loader's alone.
+#[btf_map]
+pub static STATIC_GROUPS: HashMap<member::StaticKey, u32, { 2 * abi::STATIC_GROUPS }> =
+    HashMap::new();
+
+/// What was kept from links without a member.
+#[btf_map]
+pub static GATED: LruHashMap<member::GroupKey, abi::Counter, { abi::GATED }> = LruHashMap::new();
+
+/// What became of reports.
+#[btf_map]
+pub static MEMBER_STATS: PerCpuArray<member::Stats, 1> = PerCpuArray::new();
+
+/// The report at hand, while it is.
+#[btf_map]
+pub static LEARNING: PerCpuArray<crate::member::Learning, 1> = PerCpuArray::new();
 
 /// What each class stands for. The loader's alone.
 #[btf_map]

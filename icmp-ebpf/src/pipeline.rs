@@ -19,6 +19,8 @@ use crate::{
     frame::{Buffer, XdpFrame},
     icmpgate_internal_error,
     maps::PACKET,
+    member,
+    multicast::fate,
     redirect, request, rule,
     skb::SkbFrame,
 };
@@ -50,18 +52,24 @@ pub fn gate<F: Buffer>(frame: &F) -> Verdict {
                     redirect::judge(frame, packet);
                     return conclude(&frame.again(), packet);
                 }
-                reason => Other { reason: Reason(reason as u8 - 1), end: 0 },
+                reason => Other { reason: Reason(reason as u8 - 1), end: 0, to_group: true },
             },
-            None => Other { reason: Reason::INTERNAL_ERROR, end: 0 },
+            None => Other { reason: Reason::INTERNAL_ERROR, end: 0, to_group: false },
         },
         Err(other) => other,
     };
-    let outcome = Outcome::new(other.reason, mode::<F>(other.reason));
+    // Nothing but multicast that is sent has more said about it.
+    let fate = if other.to_group { frame.fate() } else { fate::GOES };
+    let outcome = match fate {
+        fate::GOES => Outcome::new(other.reason, mode::<F>(other.reason)),
+        fate::STAYS => Outcome::new(Reason::NO_MEMBER, Mode::Enforce),
+        _ => Outcome::new(Reason::NO_MEMBER, Mode::Observe),
+    };
     let decision =
         Decision { outcome, rule: RULE_NONE, class: CLASS_NOT_OURS, faults: 0, flow: state::NONE };
     count::finish::<F>(frame.octets(other.end), decision, None);
-    // What isn't ours passes, for each of these reasons but the one that keeps ours from being looked at.
-    if other.reason == Reason::PRIORITY_TAGS { outcome.verdict() } else { Verdict::Pass }
+    // What isn't ours passes but for two reasons: it may hide what is, or nobody listens to it.
+    outcome.verdict()
 }
 
 /// Whether the reason why a frame isn't looked at is carried out. Only of what would be dropped it depends on the policy.
@@ -156,6 +164,7 @@ fn conclude<F: Buffer>(frame: &F, packet: &Packet) -> Verdict {
     let verdict = decision.outcome.verdict();
     if let Verdict::Pass = verdict {
         request::remember(frame, packet);
+        member::learn(frame, packet, decision.faults);
     }
     verdict
 }

@@ -1,10 +1,14 @@
 //! A frame as the classifier has it: a socket buffer, of which the beginning lies in its linear area.
 
 use crate::{
-    answer::Asked, error, frame::Buffer, pipeline::icmpgate_skb_read,
-    redirect::icmpgate_skb_redirect, request::icmpgate_skb_request,
+    answer::Asked, error, frame::Buffer, member, multicast::icmpgate_skb_multicast,
+    pipeline::icmpgate_skb_read, redirect::icmpgate_skb_redirect, request::icmpgate_skb_request,
 };
-use aya_ebpf::{bindings::__sk_buff, helpers::bpf_skb_pull_data, programs::TcContext};
+use aya_ebpf::{
+    bindings::__sk_buff,
+    helpers::{bpf_skb_load_bytes, bpf_skb_pull_data},
+    programs::TcContext,
+};
 use icmp_common::{
     abi::{PolicyTable, Rule, hook, origin},
     cursor::Cursor,
@@ -13,7 +17,7 @@ use icmp_common::{
     parse::{Candidate, Frame, Packet},
     verdict::Reason,
     wire::{
-        ipv4,
+        ethernet, ipv4,
         ipv6::{self, Chain, End},
     },
 };
@@ -114,6 +118,38 @@ impl Buffer for SkbFrame<'_> {
     #[inline(always)]
     fn remember(&self, packet: &Packet) {
         icmpgate_skb_request(self.ctx.skb.skb, packet);
+    }
+
+    #[inline(always)]
+    fn learn(&self, packet: &Packet) {
+        member::icmpgate_skb_learn(self.ctx.skb.skb, packet);
+    }
+
+    /// The outer tag isn't in the frame yet.
+    #[inline(always)]
+    fn vlans(&self) -> Option<[u16; 2]> {
+        let [first, second] = ethernet::vlans(self.cursor())?;
+        // SAFETY: fields of the program's own context.
+        let (is_there, tag) = unsafe {
+            let skb = self.ctx.skb.skb;
+            ((*skb).vlan_present != 0, (*skb).vlan_tci as u16 & ethernet::VLAN)
+        };
+        Some(if is_there { [tag, first] } else { [first, second] })
+    }
+
+    #[inline(always)]
+    fn load(&self, at: u32, into: &mut [u8], octets: u32) -> bool {
+        octets as usize <= into.len()
+            // SAFETY: there is room for them, and the context is the program's own.
+            && unsafe {
+                let skb = self.ctx.skb.skb.cast();
+                bpf_skb_load_bytes(skb, at, into.as_mut_ptr().cast(), octets) == 0
+            }
+    }
+
+    #[inline(always)]
+    fn fate(&self) -> u32 {
+        icmpgate_skb_multicast(self.ctx.skb.skb)
     }
 
     #[inline(always)]

@@ -1,6 +1,7 @@
 //! What README says is true: its policy holds, and each command in it runs, in the order in which
 //! it is written, on an interface that is called as there.
 
+use icmpgate::policy::{self, Gate, Groups};
 use icmpgate_tests::{
     Ipv4, Site,
     attack::{HEAD, TABLE},
@@ -161,6 +162,20 @@ fn every_command_of_readme_runs_in_the_order_it_is_written() {
     running.expect("README runs it").stop();
     site.assert_nothing_left();
     assert!(ran >= 10, "README has commands");
+}
+
+/// What it says of `[groups]` is a part of a policy, with the values that hold unless another is said.
+#[test]
+fn the_groups_of_readme_hold() {
+    let block = blocks("text").into_iter().find(|block| block.starts_with("[groups]\n"));
+    let block = block.expect("README shows them");
+    let read = |text: &str| {
+        let policy = policy::from_str("README.md", &format!("profile = \"router\"\n{text}"));
+        policy.unwrap_or_else(|errors| panic!("{errors}")).groups
+    };
+    let shown = read(&block);
+    assert_eq!((&shown.gate, shown.fixed.len()), (&Gate::All, 1));
+    assert_eq!(Groups { gate: Gate::Off, fixed: Vec::new(), ..shown }, read(""));
 }
 
 #[test]

@@ -61,7 +61,7 @@ const fn tool(package: &'static str, file: &'static str) -> Tool {
     Tool { package, file }
 }
 
-const TEST_TOOLS: [Tool; 11] = [
+const TEST_TOOLS: [Tool; 14] = [
     tool("iproute2", "ip"),
     tool("iputils-ping", "ping"),
     tool("traceroute", "traceroute"),
@@ -73,6 +73,9 @@ const TEST_TOOLS: [Tool; 11] = [
     tool("ethtool", "ethtool"),
     tool("bpftool", "bpftool"),
     tool("curl", "curl"),
+    tool("smcroute", "smcrouted"),
+    tool("igmpproxy", "igmpproxy"),
+    tool("iperf", "iperf"),
 ];
 
 /// How many of them the story needs: `ip`, `ping` and `traceroute`.

@@ -31,6 +31,30 @@ pub struct Ethernet {
     pub ether_type: u16,
     /// The octets of header and tags.
     pub length: u32,
+    /// Whether it goes to a group of stations, the broadcast included (IEEE 802 8.2).
+    pub to_group: bool,
+}
+
+/// The bits of a tag's control information that are its VLAN.
+pub const VLAN: u16 = 0xfff;
+
+/// The VLANs of the outer and the inner tag, 0 where there is none. `None` where the frame ends first.
+#[must_use]
+#[inline(always)]
+pub fn vlans(mut cursor: Cursor<'_>) -> Option<[u16; 2]> {
+    let header = cursor.take::<EthHdr>()?;
+    let mut vlans = [0; 2];
+    let mut ether_type = u16::from_be(header.ether_type);
+    for vlan in &mut vlans {
+        if !is_tag(ether_type) {
+            break;
+        }
+        let [a, b, c, d] = cursor.take::<[u8; 4]>()?;
+        *vlan = u16::from_be_bytes([a, b]) & VLAN;
+        ether_type = u16::from_be_bytes([c, d]);
+    }
+    // VLAN 0 is none.
+    Some(if vlans[0] == 0 { [vlans[1], 0] } else { vlans })
 }
 
 /// Whether an EtherType says that a tag follows.
@@ -45,7 +69,11 @@ pub const fn is_tag(ether_type: u16) -> bool {
 #[inline(always)]
 pub fn take(cursor: &mut Cursor<'_>) -> Option<Ethernet> {
     let header = cursor.take::<EthHdr>()?;
-    let mut ethernet = Ethernet { ether_type: u16::from_be(header.ether_type), length: HEADER };
+    let mut ethernet = Ethernet {
+        ether_type: u16::from_be(header.ether_type),
+        length: HEADER,
+        to_group: header.dst_addr[0] & 1 != 0,
+    };
     // Unrolled by hand: the offset behind it is then one of three constants to the verifier.
     if is_tag(ethernet.ether_type) {
         ethernet = tag(cursor, ethernet)?;
@@ -59,7 +87,8 @@ pub fn take(cursor: &mut Cursor<'_>) -> Option<Ethernet> {
 #[inline(always)]
 fn tag(cursor: &mut Cursor<'_>, before: Ethernet) -> Option<Ethernet> {
     let [_, _, a, b] = cursor.take::<[u8; 4]>()?;
-    Some(Ethernet { ether_type: u16::from_be_bytes([a, b]), length: before.length + TAG })
+    let ether_type = u16::from_be_bytes([a, b]);
+    Some(Ethernet { ether_type, length: before.length + TAG, ..before })
 }
 
 /// Whether a read header still ends in a tag: more than [`MAX_TAGS`].
@@ -176,6 +205,13 @@ mod tests {
                 if tags < 3 {
                     assert_eq!(found.ether_type, IPV4);
                     assert_eq!(found.length as usize, 14 + 4 * tags);
+                    let expected = [[0, 0], [7, 0], [7, 7]][tags];
+                    assert_eq!(vlans(Cursor::new(&frame)), Some(expected));
+                    if tags == 2 {
+                        frame[15] = 0;
+                        assert_eq!(vlans(Cursor::new(&frame)), Some([7, 0]));
+                        frame[15] = 7;
+                    }
                 }
                 for n in 0..14 + 4 * tags.min(2) {
                     assert_eq!(take(&mut Cursor::new(&frame[..n])), None, "{tags} at {n}");

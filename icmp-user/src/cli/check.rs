@@ -6,8 +6,8 @@ use super::{
     output::{Out, say},
 };
 use crate::policy::{
-    self, CheckMode, CheckedPolicy, CompileContext, Compiled, PolicyErrors, TableLine, Warning,
-    load, render, warnings,
+    self, CheckMode, CheckedPolicy, CompileContext, Compiled, Gate, Groups, PolicyErrors,
+    TableLine, Warning, load, render, warnings,
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, io::Write, net::IpAddr, path::PathBuf, process::ExitCode};
@@ -54,6 +54,83 @@ pub struct Summary {
     speeds_mbit: BTreeMap<String, u32>,
     /// The routers whose advertisements are taken; where none is listed, any.
     routers: Vec<IpAddr>,
+    /// What it says of groups.
+    groups: GroupSummary,
+}
+
+/// What a policy says of groups.
+#[derive(Serialize)]
+struct GroupSummary {
+    learn: bool,
+    /// The interfaces that are gated; null where that is every one.
+    gate: Option<Vec<String>>,
+    mode: &'static str,
+    unregistered: &'static str,
+    other_routers: &'static str,
+    max_per_interface: u32,
+    max_per_host: u32,
+    joins_per_second: u32,
+    #[serde(rename = "static")]
+    fixed: Vec<StaticGroup>,
+}
+
+#[derive(Serialize)]
+struct StaticGroup {
+    interface: String,
+    vlan: Option<u16>,
+    group: IpAddr,
+    source: Option<IpAddr>,
+}
+
+impl GroupSummary {
+    fn of(groups: &Groups) -> Self {
+        let fixed = groups.fixed.iter().map(|one| StaticGroup {
+            interface: one.interface.clone(),
+            vlan: (one.vlan != 0).then_some(one.vlan),
+            group: one.group,
+            source: one.source,
+        });
+        Self {
+            learn: groups.learn,
+            gate: match &groups.gate {
+                Gate::Off => Some(Vec::new()),
+                Gate::All => None,
+                Gate::Interfaces(names) => Some(names.iter().cloned().collect()),
+            },
+            mode: groups.mode.label(),
+            unregistered: if groups.unregistered_go { "pass" } else { "drop" },
+            other_routers: if groups.heeds_routers { "all" } else { "members" },
+            max_per_interface: groups.per_interface,
+            max_per_host: groups.per_host,
+            joins_per_second: groups.joins,
+            fixed: fixed.collect(),
+        }
+    }
+
+    /// A line or more, where there is something to say.
+    fn write(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        if !self.learn {
+            writeln!(out, "groups: not learnt")?;
+        }
+        let gated = match &self.gate {
+            None => Some("every interface".to_owned()),
+            Some(names) if names.is_empty() => None,
+            Some(names) => Some(names.join(", ")),
+        };
+        if let Some(gated) = gated {
+            writeln!(
+                out,
+                "groups: multicast leaves by {gated} to members only ({}); unregistered: {}, other routers: {}",
+                self.mode, self.unregistered, self.other_routers
+            )?;
+        }
+        for StaticGroup { interface, vlan, group, source } in &self.fixed {
+            let vlan = vlan.map_or_else(String::new, |vlan| format!(" vlan {vlan}"));
+            let source = source.map_or_else(String::new, |source| format!(" from {source}"));
+            writeln!(out, "group {group}{source} on {interface}{vlan}: static")?;
+        }
+        Ok(())
+    }
 }
 
 impl Summary {
@@ -67,6 +144,7 @@ impl Summary {
             zones: policy.zones.iter().map(|z| (z.name.clone(), z.prefixes.len())).collect(),
             speeds_mbit: policy.speeds.iter().map(|(name, s)| (name.clone(), s.0)).collect(),
             routers: policy.routers.clone(),
+            groups: GroupSummary::of(&policy.groups),
         }
     }
 }
@@ -149,6 +227,7 @@ pub fn write_policy(
     for router in &policy.routers {
         writeln!(out, "router {router}")?;
     }
+    GroupSummary::of(&policy.groups).write(out)?;
     for (fault, mode) in policy.checks.faults() {
         if mode != CheckMode::Enforce {
             writeln!(out, "check {}: {}", fault.label(), mode.label())?;

@@ -43,7 +43,7 @@ mod tests {
             clap_complete::generate(*shell, &mut shown(), "icmpgate", &mut script);
             let script = String::from_utf8(script).unwrap();
             assert!(script.contains("keep-attached"), "{shell}");
-            assert!(!script.contains("groups"), "{shell}");
+            assert!(!script.contains("events"), "{shell}");
         }
     }
 }

@@ -12,6 +12,7 @@ mod completions;
 mod detach;
 mod explain;
 mod failure;
+mod groups;
 mod kernel;
 mod neighbourhood;
 mod output;
@@ -81,14 +82,14 @@ enum Command {
     Stats(stats::Args),
     /// Run captured packets through the program, apart from live traffic, and say what it does
     Explain(explain::Args),
+    /// Show who is a member of which multicast group, as learnt from their reports
+    Groups(groups::Args),
     /// Print a shell's completion script
     Completions(completions::Args),
     #[command(hide = true, disable_help_flag = true)]
     Top(Later),
     #[command(hide = true, disable_help_flag = true)]
     Events(Later),
-    #[command(hide = true, disable_help_flag = true)]
-    Groups(Later),
 }
 
 /// The arguments of a command that a later version brings.
@@ -143,10 +144,10 @@ impl Cli {
             Command::Status(args) => status::run(args, global, out),
             Command::Stats(args) => stats::run(args, global, out),
             Command::Explain(args) => explain::run(args, out),
+            Command::Groups(args) => groups::run(args, global, out),
             Command::Completions(args) => completions::run(args, out),
             Command::Top(_) => later("top"),
             Command::Events(_) => later("events"),
-            Command::Groups(_) => later("groups"),
         }
     }
 }
@@ -198,6 +199,8 @@ mod tests {
             "top --json whatever",
             "events",
             "groups --json",
+            "groups --watch --json",
+            "groups --queriers",
         ] {
             let words = std::iter::once("icmpgate").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
@@ -214,6 +217,7 @@ mod tests {
             "x",
             "status --release x",
             "status --boxed --release all",
+            "groups --watch --queriers",
         ] {
             let words = std::iter::once("icmpgate").chain(line.split(' '));
             let error = Cli::try_parse_from(words).unwrap_err();
@@ -224,7 +228,7 @@ mod tests {
     #[test]
     fn what_is_not_there_yet_is_not_in_the_help() {
         let help = Cli::command().render_long_help().to_string();
-        for command in ["top", "events", "groups"] {
+        for command in ["top", "events"] {
             assert!(!help.contains(&format!("\n  {command} ")), "{help}");
         }
     }

@@ -6,7 +6,7 @@
 //! interfaces that went away and came back, and follows those that get another name.
 
 use super::{
-    DONE, FAILED, Global,
+    DONE, FAILED, Global, groups,
     neighbourhood::Neighbourhood,
     output::say,
     start,
@@ -88,6 +88,7 @@ async fn daemon(args: &Args, pins: PinDir) -> anyhow::Result<ExitCode> {
     };
     tokio::spawn(addresses.keep(without_shares));
     tokio::spawn(neighbourhood.keep());
+    tokio::spawn(groups::sweep(pins.clone()));
     let mut interfaces = Interfaces::new(pins.clone(), &start.interfaces, start.mode);
     say(format_args!("ready: {}, {served}", summary(&attached)));
     interfaces.listen(attached.iter_mut().filter_map(|a| a.log.take()));

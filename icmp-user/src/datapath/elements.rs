@@ -11,6 +11,7 @@ use std::{
     num::NonZero,
     os::fd::{AsFd as _, OwnedFd},
     ptr::NonNull,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -60,7 +61,7 @@ impl<T: FromBytes + IntoBytes + Copy + 'static> Elements<T> {
     pub(super) fn first(&self, wanted: u32, mut take: impl FnMut(T)) -> Result<(), Error> {
         let wanted = wanted.min(self.count) as usize;
         let Some(length) = NonZero::new(wanted * Self::STRIDE) else { return Ok(()) };
-        let mapping = Mapping::new(&self.map, length).map_err(|error| {
+        let mapping = Mapping::new(&self.map, length, ProtFlags::PROT_READ).map_err(|error| {
             Error::io(format!("reading the map {}", self.name))(io::Error::from(error))
         })?;
         for index in 0..wanted {
@@ -74,6 +75,31 @@ impl<T: FromBytes + IntoBytes + Copy + 'static> Elements<T> {
     }
 }
 
+impl Elements<u32> {
+    /// Takes one from each of these, as the kernel program adds to them.
+    ///
+    /// # Errors
+    /// Where the kernel doesn't map them.
+    pub(super) fn take_one_from(&self, indices: impl Iterator<Item = u32>) -> Result<(), Error> {
+        let Some(length) = NonZero::new(self.count as usize * Self::STRIDE) else { return Ok(()) };
+        let both = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let mapping = Mapping::new(&self.map, length, both).map_err(|error| {
+            Error::io(format!("writing the map {}", self.name))(io::Error::from(error))
+        })?;
+        for index in indices.filter(|index| *index < self.count) {
+            // SAFETY: within the mapping, aligned to 8 octets, and written by nobody but atomically.
+            let word = unsafe {
+                AtomicU32::from_ptr(
+                    mapping.start.as_ptr().byte_add(index as usize * Self::STRIDE).cast(),
+                )
+            };
+            // What was never counted, after a crash, isn't taken away.
+            let _ = word.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1));
+        }
+        Ok(())
+    }
+}
+
 /// A part of this process's memory that is a map's. Only while it is read: it counts as the process's.
 struct Mapping {
     start: NonNull<c_void>,
@@ -81,10 +107,9 @@ struct Mapping {
 }
 
 impl Mapping {
-    fn new(map: &OwnedFd, length: NonZero<usize>) -> nix::Result<Self> {
+    fn new(map: &OwnedFd, length: NonZero<usize>, protection: ProtFlags) -> nix::Result<Self> {
         // SAFETY: a new part of memory, wherever the kernel wants it.
-        let start =
-            unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, map, 0) }?;
+        let start = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, map, 0) }?;
         Ok(Self { start, length })
     }
 }

@@ -1,13 +1,13 @@
 //! The shared maps of an instance, typed.
 
 use super::{
-    Endpoint, Error, LocalAddress, MirrorMaps, PenaltyBox, PinDir, Surroundings, Wanted, cells,
-    elements::Elements, tai_offset, zones,
+    Endpoint, Error, Groups, LocalAddress, MirrorMaps, PenaltyBox, PinDir, Surroundings, Wanted,
+    cells, elements::Elements, tai_offset, zones,
 };
 use crate::policy::{CheckedPolicy, CompileContext, Compiled, Hook};
 use aya::{
     Ebpf, Pod,
-    maps::{Array, ArrayOfMaps, HashMap, Map, MapData, PerCpuArray, PerCpuValues},
+    maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues},
 };
 use aya_obj::generated::bpf_map_type;
 use icmp_common::abi::{
@@ -55,6 +55,7 @@ pub struct Maps {
     local_filter: Array<MapData, Value<Filter>>,
     penalty: PenaltyBox,
     mirror: MirrorMaps,
+    groups: Groups,
     class_keys: Array<MapData, Value<ClassKey>>,
     all_class_keys: Elements<ClassKey>,
     interfaces: Array<MapData, Value<abi::Interface>>,
@@ -111,6 +112,7 @@ impl Maps {
             local_filter: map(name::LOCAL_FILTER)?.try_into()?,
             penalty: PenaltyBox::from(&mut map)?,
             mirror: MirrorMaps::from(&mut map)?,
+            groups: Groups::from(&mut map)?,
             all_class_keys: Elements::of(&class_keys, name::CLASS_KEYS)?,
             class_keys: class_keys.try_into()?,
             all_interfaces: Elements::of(&interfaces, name::IFACES)?,
@@ -267,10 +269,13 @@ impl Maps {
         for (i, hook) in (0..).zip(&compiled.hooks) {
             table.set(i, value(&*hook.table), 0)?;
         }
+        let fixed = policy.groups.compile_fixed(&names);
+        self.groups.add_fixed(&fixed)?;
         self.set_policy_speeds(&policy.speeds)?;
         // The swap. The kernel waits until no program still reads the table that it replaces.
         self.policy.set(0, &table, 0)?;
 
+        self.groups.keep_fixed(&fixed)?;
         let in_use: HashSet<u32> = compiled.limits.iter().map(|l| l.limit).collect();
         for (i, owner) in (0..).zip(&owners) {
             if *owner != 0 && !in_use.contains(&i) {
@@ -365,6 +370,17 @@ impl Maps {
     /// The mirror of the kernel's neighbours and routes.
     pub fn mirror(&mut self) -> &mut MirrorMaps {
         &mut self.mirror
+    }
+
+    /// Who is a member of what.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// Likewise, to sweep it.
+    pub fn groups_mut(&mut self) -> &mut Groups {
+        &mut self.groups
     }
 
     /// The penalty box.
@@ -531,6 +547,27 @@ pub(super) fn pinned(pins: &PinDir, name: &'static str) -> Result<Map, Error> {
     MapData::from_pin(pins.map(name))
         .and_then(Map::from_map_data)
         .map_err(|error| Error::Unreadable { map: name, path: pins.path().to_owned(), error })
+}
+
+/// Everything in a map, as far as it stays as it is meanwhile.
+pub(super) fn entries<K, V>(
+    map: &HashMap<MapData, Value<K>, Value<V>>,
+) -> Result<Vec<(K, V)>, Error>
+where
+    K: IntoBytes + FromBytes + Copy + 'static,
+    V: IntoBytes + FromBytes + Copy + 'static,
+{
+    let mut found = Vec::new();
+    for key in map.keys() {
+        let key = key?;
+        match map.get(&key, 0) {
+            Ok(value) => found.push((key.0, value.0)),
+            // Gone since.
+            Err(MapError::KeyNotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(found)
 }
 
 /// A reference to an `abi` value as one that aya takes, without a copy: a policy is over a

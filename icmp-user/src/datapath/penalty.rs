@@ -1,6 +1,10 @@
 //! The penalty box of an instance: who is in it, and who is let out.
 
-use super::{Error, PinDir, maps::Value, system::monotonic_ns};
+use super::{
+    Error, PinDir,
+    maps::{Value, entries},
+    system::monotonic_ns,
+};
 use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
 use icmp_common::{
     abi::name,
@@ -76,17 +80,7 @@ impl PenaltyBox {
     /// # Errors
     /// Where the map can't be read.
     pub fn entries(&self) -> Result<Vec<(SourceKey, Source)>, Error> {
-        let mut found = Vec::new();
-        for key in self.sources.keys() {
-            let key = key?;
-            match self.sources.get(&key, 0) {
-                Ok(source) => found.push((key.0, source.0)),
-                // Gone since.
-                Err(MapError::KeyNotFound) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(found)
+        entries(&self.sources)
     }
 
     /// Who is in the box, by address.

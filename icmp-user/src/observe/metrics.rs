@@ -1,9 +1,14 @@
 //! A snapshot as Prometheus text. The names, which dashboards and alerts hold on to, and their help
 //! are in one block; what is served and what `stats --prometheus` prints is the same text.
 
-use super::{EgressLevel, InterfaceState, Level, LimitState, Pace, Snapshot};
+use super::{
+    EgressLevel, GatedState, InterfaceState, Level, LimitState, MembershipState, Pace, Snapshot,
+};
 use crate::datapath::{KernelCount, KernelCounter};
-use icmp_common::abi::{family, hook};
+use icmp_common::{
+    abi::{self, family, hook},
+    member::Stats,
+};
 use prometheus::{
     TextEncoder,
     proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
@@ -67,6 +72,15 @@ metrics! {
     PENALTY_BOXED = counter "icmpgate_penalty_box_boxed_total", "How often a source was put into the penalty box.";
     PENALTY_REFUSED = counter "icmpgate_penalty_box_refused_packets_total", "Packets beyond a limit that were not held against their source, by the reason why.";
     PENALTY_FULL = counter "icmpgate_penalty_box_full_packets_total", "Packets beyond a limit whose source found no room among those that are watched.";
+    GROUPS = gauge "icmpgate_groups", "Multicast groups that have members on an interface; what has run out counts until it is swept.";
+    GROUPS_CAPACITY = gauge "icmpgate_groups_capacity", "How many groups there is room for on all interfaces together.";
+    QUERIER = gauge "icmpgate_group_querier", "1 where somebody asks who listens, so that it is known, else 0.";
+    GROUP_JOINS = counter "icmpgate_group_joins_total", "How often a host came to be a member of a group.";
+    GROUP_LEAVES = counter "icmpgate_group_leaves_total", "How often a host said that it no longer is.";
+    GROUP_REFUSED = counter "icmpgate_group_refused_total", "Reports of a group that were not taken, by the reason why.";
+    GROUP_OVERFULL = counter "icmpgate_group_overfull_total", "Reports that were taken without room for every source or reporter; the group then takes more than it has to.";
+    GATED_PACKETS = counter "icmpgate_gated_packets_total", "Multicast that was kept from where its group has no member, or would have been, of the ten groups with most; of all together, icmpgate_packets_total has it as no-member.";
+    GATED_BYTES = counter "icmpgate_gated_bytes_total", "Octets of their frames.";
     KERNEL_IN = counter "icmpgate_kernel_in_messages_total", "ICMP messages that Linux received in this network namespace, without what the hook dropped or answered (InMsgs).";
     KERNEL_IN_ERRORS = counter "icmpgate_kernel_in_errors_total", "ICMP messages that Linux received and found an error in (InErrors).";
     KERNEL_IN_CHECKSUM_ERRORS = counter "icmpgate_kernel_in_checksum_errors_total", "ICMP messages that Linux received with a wrong checksum (InCsumErrors).";
@@ -142,10 +156,57 @@ pub fn render(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
     let refused = refused.map(|(why, n)| sample(PENALTY_REFUSED, &[("why", *why)], *n));
     add(PENALTY_REFUSED, refused.collect());
     add(PENALTY_FULL, vec![sample(PENALTY_FULL, &[], penalty.full)]);
+    membership(&snapshot.membership, &mut add);
     kernel(&snapshot.kernel.counts, &mut add);
     add(SCRAPE_ERRORS, vec![sample(SCRAPE_ERRORS, &[], snapshot.errors.len() as u64)]);
     add(BUILD_INFO, vec![sample(BUILD_INFO, &[("version", &snapshot.version)], 1)]);
     TextEncoder::new().encode_to_string(&families)
+}
+
+/// The metrics of groups and their members.
+fn membership(state: &MembershipState, add: &mut impl FnMut(Declaration, Vec<Metric>)) {
+    let held = state.held.iter();
+    let held = held.map(|(name, count)| sample(GROUPS, &[("iface", name)], u64::from(*count)));
+    add(GROUPS, held.collect());
+    add(GROUPS_CAPACITY, vec![sample(GROUPS_CAPACITY, &[], abi::GROUPS as u64)]);
+    // A VLAN is a link of its own; of its number, which anybody can send, no series is made.
+    let untagged = state.queriers.iter().filter(|q| q.vlan.is_none());
+    let queriers = untagged.map(|q| {
+        let labels = [("iface", q.interface.as_str()), ("protocol", q.protocol)];
+        sample(QUERIER, &labels, u64::from(q.expires_s.is_some()))
+    });
+    add(QUERIER, queriers.collect());
+    let Stats {
+        joins,
+        leaves,
+        table_full,
+        interface_full,
+        host_full,
+        join_rate,
+        contended,
+        group_full,
+    } = state.stats;
+    add(GROUP_JOINS, vec![sample(GROUP_JOINS, &[], joins)]);
+    add(GROUP_LEAVES, vec![sample(GROUP_LEAVES, &[], leaves)]);
+    let refused = [
+        ("table-full", table_full),
+        ("interface-full", interface_full),
+        ("host-full", host_full),
+        ("join-rate", join_rate),
+        ("contended", contended),
+    ];
+    let refused = refused.map(|(why, n)| sample(GROUP_REFUSED, &[("why", why)], n));
+    add(GROUP_REFUSED, refused.to_vec());
+    add(GROUP_OVERFULL, vec![sample(GROUP_OVERFULL, &[], group_full)]);
+    let gated = |declaration, of: fn(&GatedState) -> u64| {
+        let one = |g: &GatedState| {
+            let labels = [("iface", g.interface.as_str()), ("group", &g.group.to_string())];
+            sample(declaration, &labels, of(g))
+        };
+        state.gated.iter().map(one).collect()
+    };
+    add(GATED_PACKETS, gated(GATED_PACKETS, |g| g.packets));
+    add(GATED_BYTES, gated(GATED_BYTES, |g| g.octets));
 }
 
 /// The metrics of each limit. A rule may have two limits of one key; they are numbered.
@@ -228,7 +289,7 @@ fn limit_labels<'a>(state: &'a LimitState, number: &'a str) -> [(&'static str, &
 fn lines(
     declaration: Declaration,
     interfaces: &[InterfaceState],
-    value: impl Fn(&icmp_common::abi::Counter) -> u64,
+    value: impl Fn(&abi::Counter) -> u64,
 ) -> Vec<Metric> {
     let lines = interfaces.iter().flat_map(|i| i.counters.iter().map(move |c| (&i.name, c)));
     lines
@@ -307,7 +368,7 @@ mod tests {
         let empty = Snapshot { policy: None, interfaces: vec![], errors: vec![], ..by_hand() };
         let text = render(&empty).unwrap();
         assert!(text.contains("\nicmpgate_policy_generation 0\n"), "{text}");
-        assert!(!text.contains("icmpgate_packets_total"), "{text}");
+        assert!(!text.contains("\nicmpgate_packets_total"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! An instance at one moment, as plain data: what its pinned maps say, with every number already
 //! turned into the words that metrics and commands use; and what Linux itself counts beside them.
 
+use super::MembershipState;
 use crate::datapath::{
     BoxedSource, CounterEntry, Counters, Error, KernelCount, KernelSetting, LimitEntry, Maps,
     PinDir, attached_index, bucket_time, kernel_counts, kernel_settings, text,
@@ -21,7 +22,7 @@ use ipnet::IpNet;
 use std::{fmt, time::Duration};
 
 /// An instance at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// The version of the program that reads.
     pub version: String,
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub keys: KeysState,
     /// The penalty box.
     pub penalty: PenaltyState,
+    /// Groups and their members.
+    pub membership: MembershipState,
     /// What Linux itself counts, and keeps back before the program for what is sent sees it.
     pub kernel: KernelState,
     /// What could not be read, a line each.
@@ -468,6 +471,7 @@ impl Snapshot {
             full: stats.full,
         };
         let penalty = PenaltyState::read(&mut maps, &entries)?;
+        let membership = MembershipState::read(&maps)?;
         let noted = maps.interfaces()?;
         let (mut counters, mut errors) = (Vec::new(), Vec::new());
         for name in pins.interfaces() {
@@ -510,6 +514,7 @@ impl Snapshot {
             without_shares,
             keys,
             penalty,
+            membership,
             kernel,
             errors,
         })
@@ -519,7 +524,11 @@ impl Snapshot {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::datapath::KernelCounter;
+    use crate::{
+        datapath::KernelCounter,
+        observe::{GatedState, QuerierState},
+    };
+    use icmp_common::member::Stats;
     use icmp_common::verdict::Outcome;
 
     fn entry(class: u16, reason: Reason, mode: Mode, packets: u64) -> CounterEntry {
@@ -643,8 +652,42 @@ pub(super) mod tests {
                 refused: vec![("off-link", 6), ("hardware-address", 0)],
                 full: 2,
             },
+            membership: membership(),
             kernel: kernel(),
             errors: vec!["lan0: refused".to_owned()],
+        }
+    }
+
+    fn membership() -> MembershipState {
+        MembershipState {
+            held: vec![("eth0".to_owned(), 3), ("wan0".to_owned(), 0)],
+            queriers: vec![QuerierState {
+                interface: "eth0".to_owned(),
+                vlan: None,
+                inner_vlan: None,
+                protocol: "igmp",
+                querier: Some("192.0.2.1".parse().unwrap()),
+                own: false,
+                version: Some(3),
+                expires_s: Some(255.0),
+                other_router: true,
+            }],
+            stats: Stats {
+                joins: 7,
+                leaves: 4,
+                table_full: 1,
+                interface_full: 2,
+                host_full: 3,
+                join_rate: 4,
+                contended: 5,
+                group_full: 6,
+            },
+            gated: vec![GatedState {
+                interface: "eth0".to_owned(),
+                group: "239.1.1.1".parse().unwrap(),
+                packets: 10,
+                octets: 14_000,
+            }],
         }
     }
 

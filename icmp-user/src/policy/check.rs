@@ -81,6 +81,7 @@ pub(super) fn assemble(name: &str, template: Template, document: Document) -> Ch
         keys: document.keys,
         speeds: document.speeds,
         routers: document.routers,
+        groups: document.groups,
         zones,
         rules,
     }

@@ -183,7 +183,7 @@ impl CheckedPolicy {
         };
         let hooks = [compile(Hook::Ingress)?, compile(Hook::Egress)?];
 
-        let named = named_interfaces(&rules, context.interface_names);
+        let named = named_interfaces(&rules, self.groups.named(), context.interface_names);
         let info = PolicyInfo {
             generation: 0,
             applied_unix_s: 0,
@@ -224,7 +224,7 @@ impl CheckedPolicy {
         if rules.len() >= RULES {
             return Err(CompileError::Rules { found: rules.len() });
         }
-        let named = named_interfaces(&rules, context.interface_names);
+        let named = named_interfaces(&rules, [], context.interface_names);
         let interfaces = std::iter::once(None)
             .chain(named.present.iter().map(|name| Some((*name).to_owned())))
             .collect();
@@ -258,6 +258,7 @@ impl CheckedPolicy {
         for (slot, router) in table.listed.iter_mut().zip(&self.routers) {
             *slot = Address::from(*router).0;
         }
+        table.groups = self.groups.compile(context.interface_names);
         write_classes(&mut table, &mut decider, class_keys)?;
         decider.write(&mut table.decisions);
         let mut rule_names: Vec<String> = rules.iter().map(|r| r.name.clone()).collect();
@@ -370,9 +371,13 @@ struct NamedInterfaces<'r> {
     absent: Vec<&'r str>,
 }
 
-fn named_interfaces<'r>(rules: &[&'r Rule], known: &[Option<String>]) -> NamedInterfaces<'r> {
-    let mut names: Vec<&str> =
-        rules.iter().filter_map(|r| r.pattern.interface.as_deref()).collect();
+fn named_interfaces<'r>(
+    rules: &[&'r Rule],
+    others: impl IntoIterator<Item = &'r str>,
+    known: &[Option<String>],
+) -> NamedInterfaces<'r> {
+    let of_rules = rules.iter().filter_map(|r| r.pattern.interface.as_deref());
+    let mut names: Vec<&str> = of_rules.chain(others).collect();
     names.sort_unstable();
     names.dedup();
     let (present, absent) =

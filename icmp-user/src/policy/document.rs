@@ -4,7 +4,7 @@
 
 use super::error::{Findings, one_of, quoted};
 use super::reader::{Reader, Span, Value};
-use super::{CheckMode, Layer, Profile, Rule, rule, share, syntax};
+use super::{CheckMode, Groups, Layer, Profile, Rule, groups, rule, share, syntax};
 use icmp_common::abi::{ROUTERS, RULES};
 use icmp_common::share::Speed;
 use icmp_common::verdict::{BY_RULE, FAULTS, Mode, Reason};
@@ -16,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 
 /// The keys of a policy file.
 const KEYS: &[&str] =
-    &["profile", "mode", "checks", "limits", "interfaces", "routers", "zones", "rule"];
+    &["profile", "mode", "checks", "limits", "interfaces", "routers", "groups", "zones", "rule"];
 /// The keys of a profile.
 const PROFILE_KEYS: &[&str] = &["description", "base", "mode", "checks", "rule"];
 /// The checks that a rule can name (rows V2 to V8), which are faults too.
@@ -40,6 +40,8 @@ pub(super) struct Document {
     pub speeds: BTreeMap<String, Speed>,
     /// The routers whose advertisements are taken.
     pub routers: Vec<IpAddr>,
+    /// What it says of groups.
+    pub groups: Groups,
     pub zones: Vec<WrittenZone>,
     pub rules: Vec<WrittenRule>,
     /// How many rules there are; not more than a table can hold are read.
@@ -86,6 +88,7 @@ pub(super) fn read(text: &str, layer: Layer) -> Document {
         keys: None,
         speeds: BTreeMap::new(),
         routers: Vec::new(),
+        groups: Groups::default(),
         zones: Vec::new(),
         rules: Vec::new(),
         written_rules: 0,
@@ -134,6 +137,12 @@ pub(super) fn read(text: &str, layer: Layer) -> Document {
     }
     if operator && let Some((_, value)) = reader.get(root, "routers") {
         document.routers = read_routers(&mut reader, value);
+    }
+    if operator
+        && let Some((_, value)) = reader.get(root, "groups")
+        && let Some(table) = reader.table(value, "a table: [groups]")
+    {
+        document.groups = groups::read(&mut reader, table);
     }
     if operator
         && let Some((_, value)) = reader.get(root, "zones")

@@ -2,8 +2,8 @@
 //!
 //! The steps are apart, and each has a file:
 //!
-//! 1. `source` reads the file; `syntax` parses it; `document`, `rule`, `message`, `limit`, `share` and
-//!    `answer` turn it into rules and zones, and note every mistake with its place instead of stopping at the
+//! 1. `source` reads the file; `syntax` parses it; `document`, `rule`, `message`, `limit`, `share`,
+//!    `groups` and `answer` turn it into rules and zones, and note every mistake with its place instead of stopping at the
 //!    first.
 //! 2. `check` lays the file over its profile and looks at it as a whole: names, zones, rules that
 //!    would tie. What comes out is a [`CheckedPolicy`], and nothing after that can be the file's
@@ -19,6 +19,7 @@ mod compile;
 mod decide;
 mod document;
 mod error;
+mod groups;
 mod limit;
 mod limits;
 mod message;
@@ -42,6 +43,7 @@ mod tests;
 
 pub use compile::{CompileContext, CompileError, Compiled, HookTable};
 pub use error::{Place, PolicyError, PolicyErrors};
+pub use groups::{FixedGroup, Gate, Groups};
 pub use limits::{LimitPlace, LimitUse};
 pub use model::{
     Action, CheckMode, CheckedPolicy, Checks, Effect, Every, Hook, Key, Layer, Pace, Pattern,

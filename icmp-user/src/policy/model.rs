@@ -1,7 +1,7 @@
 //! What a policy says, once read: the rules as written, and what of them is in force.
 
-use super::Profile;
 use super::values::Values;
+use super::{Groups, Profile};
 use icmp_common::abi::{destination, family, fragment, hook, limit_key};
 use icmp_common::answer::Error;
 use icmp_common::bucket::{Limit, Unit};
@@ -35,6 +35,8 @@ pub struct CheckedPolicy {
     pub speeds: BTreeMap<String, Speed>,
     /// The routers whose advertisements are taken, where it lists some.
     pub routers: Vec<IpAddr>,
+    /// What it says of groups.
+    pub groups: Groups,
     /// The zones, those that only a rule of the profile names included (without prefixes).
     pub zones: Vec<Zone>,
     /// The operator's rules, then the profile's, each in the order in which they are written.

@@ -5,7 +5,7 @@
 
 use super::document::{self, Document, WrittenRule};
 use super::error::Findings;
-use super::{CheckMode, CheckedPolicy, Layer, check};
+use super::{CheckMode, CheckedPolicy, Groups, Layer, check};
 use icmp_common::verdict::{Mode, Reason};
 use std::collections::BTreeMap;
 
@@ -75,6 +75,7 @@ pub fn profile(profile: Profile) -> CheckedPolicy {
             keys: None,
             speeds: BTreeMap::new(),
             routers: Vec::new(),
+            groups: Groups::default(),
             zones: Vec::new(),
             rules: Vec::new(),
             written_rules: 0,

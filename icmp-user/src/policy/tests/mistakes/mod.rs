@@ -3,6 +3,7 @@
 mod answer;
 mod file;
 mod flow;
+mod groups;
 mod later;
 mod limit;
 mod message;

@@ -101,7 +101,7 @@ zone = \"b\"
         text,
         &[
             "2:1: unknown key `mdoe` of a policy; expected `profile`, `mode`, `checks`, `limits`, \
-             `interfaces`, `routers`, `zones` or `rule` (did you mean `mode`?)",
+             `interfaces`, `routers`, `groups`, `zones` or `rule` (did you mean `mode`?)",
             "4:6: the prefix `10.0.0.1/8` has bits set behind its length; expected \
              \"10.0.0.0/8\", or \"10.0.0.1/32\" for that one host",
             "8:8: `256` is out of the range of a type; expected a type: a number from 0 to 255, a \
@@ -253,11 +253,11 @@ fn a_byte_order_mark_and_what_stands_before_a_mistake_do_not_move_its_column() {
             &format!("{bom}profil = \"host\"\r\n# ä\r\n'ö' = 1\r\n"),
             &[
                 "1:1: unknown key `profil` of a policy; expected `profile`, `mode`, `checks`, \
-                 `limits`, `interfaces`, `routers`, `zones` or `rule` (did you mean `profile`?)",
+                 `limits`, `interfaces`, `routers`, `groups`, `zones` or `rule` (did you mean `profile`?)",
                 "1:1: the policy has no `profile`; expected profile = `host`, `router`, `strict` or \
                  `observe`",
                 "3:1: unknown key `ö` of a policy; expected `profile`, `mode`, `checks`, `limits`, \
-                 `interfaces`, `routers`, `zones` or `rule`",
+                 `interfaces`, `routers`, `groups`, `zones` or `rule`",
             ],
         );
         assert_mistakes(

@@ -1,0 +1,283 @@
+//! `groups`: who is a member of which group, and who asks.
+
+use super::{
+    DONE, Global,
+    output::{Out, columns, say},
+    status::open,
+    watch::blocking,
+};
+use crate::{
+    datapath::{Error, Groups, Maps, PinDir},
+    observe::{GroupState, QuerierState, groups, queriers},
+};
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    io::Write as _,
+    net::IpAddr,
+    process::ExitCode,
+    thread::sleep,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// How often changes are looked for.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How often groups without members are cleared away: they aren't honoured in any case.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// What to show.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// As JSON; with --watch, a line for each change
+    #[arg(long)]
+    json: bool,
+    /// Show who joins and who leaves, until interrupted
+    #[arg(long, conflicts_with = "queriers")]
+    watch: bool,
+    /// Show who asks on each link, and where other multicast routers are
+    #[arg(long)]
+    queriers: bool,
+}
+
+/// A host that came to be a member of a group, or no longer is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Change {
+    /// Seconds since 1970.
+    time_s: u64,
+    /// `join`, or `leave`: it said so, or its time ran out.
+    change: &'static str,
+    interface: String,
+    vlan: Option<u16>,
+    group: IpAddr,
+    /// The host; null where it isn't kept apart: then it is the first member of the group, or the last.
+    reporter: Option<IpAddr>,
+}
+
+/// Shows them.
+pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCode> {
+    let pins = global.pins();
+    let maps = open(&pins)?;
+    if args.watch {
+        return watch(&pins, &maps, args.json, out);
+    }
+    if args.queriers {
+        show_queriers(&queriers(&maps)?, args.json, out)?;
+    } else {
+        show(&groups(&maps)?, args.json, out)?;
+    }
+    Ok(ExitCode::from(DONE))
+}
+
+fn show(states: &[GroupState], json: bool, out: &mut Out) -> anyhow::Result<()> {
+    if json {
+        return Ok(out.json(&states)?);
+    }
+    if states.is_empty() {
+        return Ok(writeln!(out, "no group has a member")?);
+    }
+    let head = [
+        "INTERFACE",
+        "VLAN",
+        "GROUP",
+        "MODE",
+        "SOURCES",
+        "VERSION",
+        "REPORTERS",
+        "SINCE",
+        "EXPIRES",
+    ];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(states.iter().map(|s| {
+        [
+            s.interface.clone(),
+            vlans(s.vlan, s.inner_vlan),
+            s.group.to_string(),
+            s.mode.to_owned(),
+            list(&s.sources),
+            s.version.to_string(),
+            list(&s.reporters),
+            format!("{:.0} s", s.since_s),
+            format!("{:.1} s", s.expires_s),
+        ]
+    }));
+    let right = [false, true, false, false, false, true, false, true, true];
+    Ok(columns(out, right, &rows)?)
+}
+
+fn show_queriers(states: &[QuerierState], json: bool, out: &mut Out) -> anyhow::Result<()> {
+    if json {
+        return Ok(out.json(&states)?);
+    }
+    if states.is_empty() {
+        return Ok(writeln!(out, "nobody has asked")?);
+    }
+    let head = ["INTERFACE", "VLAN", "PROTOCOL", "QUERIER", "VERSION", "EXPIRES", "OTHER ROUTER"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(states.iter().map(|s| {
+        let querier = match (s.querier, s.expires_s) {
+            (_, None) => "-".to_owned(),
+            (None, Some(_)) => "without address".to_owned(),
+            (Some(querier), _) if s.own => format!("{querier} (this machine)"),
+            (Some(querier), _) => querier.to_string(),
+        };
+        [
+            s.interface.clone(),
+            vlans(s.vlan, s.inner_vlan),
+            s.protocol.to_owned(),
+            querier,
+            or_none(s.version),
+            s.expires_s.map_or_else(|| "-".to_owned(), |s| format!("{s:.1} s")),
+            if s.other_router { "yes" } else { "no" }.to_owned(),
+        ]
+    }));
+    Ok(columns(out, [false, true, false, false, true, true, false], &rows)?)
+}
+
+fn vlans(outer: Option<u16>, inner: Option<u16>) -> String {
+    match inner {
+        Some(inner) => format!("{}.{inner}", outer.unwrap_or(0)),
+        None => or_none(outer),
+    }
+}
+
+fn or_none(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+fn list(addresses: &[IpAddr]) -> String {
+    if addresses.is_empty() {
+        return "-".to_owned();
+    }
+    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Clears away the groups that have no member any more, until the task is dropped. What keeps it from that is said
+/// once.
+pub async fn sweep(pins: PinDir) {
+    let mut said = false;
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let pins = pins.clone();
+        let swept = blocking(move || {
+            let secret = Maps::open(&pins)?.policy_info()?.secret;
+            Groups::open(&pins)?.sweep(secret)
+        });
+        match swept.await {
+            // Detached by another command: there is nothing to sweep.
+            Ok(_) | Err(Error::NoInstance { .. }) => said = false,
+            Err(error) if !said => {
+                say(format_args!("groups without members keep their places for now: {error}"));
+                said = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Says what changes, until the reader has seen enough. Who joins and leaves again between two looks isn't seen, but
+/// counted in the group's `joins` and `leaves`.
+fn watch(pins: &PinDir, maps: &Maps, json: bool, out: &mut Out) -> anyhow::Result<ExitCode> {
+    let mut before = members(&groups(maps)?);
+    say(format_args!("watching who joins and who leaves, until interrupted"));
+    loop {
+        sleep(LOOK);
+        // The maps are still there for who has them open, though nothing is attached any more.
+        pins.require()?;
+        let now = members(&groups(maps)?);
+        let time_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        for change in changes(&before, &now, time_s) {
+            if json {
+                serde_json::to_writer(&mut *out, &change)?;
+                writeln!(out)?;
+            } else {
+                let Change { change, interface, vlan, group, reporter, .. } = &change;
+                let time =
+                    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(time_s));
+                let vlan = vlan.map_or_else(String::new, |vlan| format!(" vlan {vlan}"));
+                writeln!(
+                    out,
+                    "{time} {change:5} {interface}{vlan} {group} {}",
+                    or_none(*reporter)
+                )?;
+            }
+        }
+        out.flush()?;
+        before = now;
+    }
+}
+
+/// A group on a link.
+type Place = (String, Option<u16>, Option<u16>, IpAddr);
+
+/// Who is a member of what.
+fn members(states: &[GroupState]) -> BTreeMap<Place, Vec<IpAddr>> {
+    let place = |s: &GroupState| (s.interface.clone(), s.vlan, s.inner_vlan, s.group);
+    states.iter().map(|s| (place(s), s.reporters.clone())).collect()
+}
+
+fn changes(
+    before: &BTreeMap<Place, Vec<IpAddr>>,
+    now: &BTreeMap<Place, Vec<IpAddr>>,
+    time_s: u64,
+) -> Vec<Change> {
+    let more = |change, from: &BTreeMap<Place, Vec<IpAddr>>, to: &BTreeMap<Place, Vec<IpAddr>>| {
+        let mut found = Vec::new();
+        for (place, reporters) in to {
+            let known = from.get(place);
+            let (interface, vlan, _, group) = place.clone();
+            let one = |reporter| Change {
+                time_s,
+                change,
+                interface: interface.clone(),
+                vlan,
+                group,
+                reporter,
+            };
+            let is_new = |r: &&IpAddr| !known.is_some_and(|known| known.contains(r));
+            found.extend(reporters.iter().filter(is_new).map(|r| one(Some(*r))));
+            if known.is_none() && reporters.is_empty() {
+                found.push(one(None));
+            }
+        }
+        found
+    };
+    let mut all = more("leave", now, before);
+    all.extend(more("join", before, now));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_and_who_goes_is_told_once() {
+        let group: IpAddr = "239.1.1.1".parse().expect("an address");
+        let host = |n: u8| IpAddr::from([10, 0, 0, n]);
+        let table = |rows: &[(&str, &[u8])]| -> BTreeMap<Place, Vec<IpAddr>> {
+            let row = |(name, hosts): &(&str, &[u8])| {
+                let hosts = hosts.iter().map(|n| host(*n)).collect();
+                (((*name).to_owned(), None, None, group), hosts)
+            };
+            rows.iter().map(row).collect()
+        };
+        let told = |before: &[(&str, &[u8])], now: &[(&str, &[u8])]| -> Vec<String> {
+            let changes = changes(&table(before), &table(now), 1);
+            changes
+                .iter()
+                .map(|c| format!("{} {} {}", c.change, c.interface, or_none(c.reporter)))
+                .collect()
+        };
+        assert!(told(&[("a", &[1])], &[("a", &[1])]).is_empty());
+        assert_eq!(told(&[], &[("a", &[1, 2])]), ["join a 10.0.0.1", "join a 10.0.0.2"]);
+        assert_eq!(
+            told(&[("a", &[1, 2])], &[("a", &[2, 3])]),
+            ["leave a 10.0.0.1", "join a 10.0.0.3"]
+        );
+        assert_eq!(told(&[("a", &[1])], &[("b", &[1])]), ["leave a 10.0.0.1", "join b 10.0.0.1"]);
+        assert_eq!(told(&[], &[("a", &[])]), ["join a -"]);
+        assert_eq!(told(&[("a", &[])], &[]), ["leave a -"]);
+    }
+}
