@@ -35,6 +35,10 @@ pub(crate) enum Policy {
     Sent,
     /// Rules pass echo from zones of so many prefixes.
     Zone(u32),
+    /// Multicast that is sent leaves only to members, of whom there are so many before: a group each.
+    Members(u32),
+    /// The same, but what has none is only noted.
+    Observed,
 }
 
 impl Policy {
@@ -51,10 +55,21 @@ impl Policy {
         if let Self::Zone(prefixes) = self {
             return zones(prefixes);
         }
+        if matches!(self, Self::Members(_) | Self::Observed) {
+            let mode = if self == Self::Observed { "observe" } else { "enforce" };
+            return format!(
+                "profile = \"host\"\n[[rule]]\nname = \"{REPORT}\"\nfamily = \"igmp\"\ntype = 0x22\n\
+                 action = \"limit\"\nlimit = {{ rate = 1000000000, burst = 1000000000 }}\n\
+                 [groups]\ngate = true\nmode = \"{mode}\"\njoins-per-second = 1000000\n\
+                 max-per-interface = 65536\nmax-per-host = 65536\n"
+            );
+        }
         let echo = match self {
             Self::Pass => "action = \"limit\"\nlimit = { rate = 1000000000, burst = 1000000000 }",
             Self::Drop => "action = \"drop\"",
-            Self::Accept | Self::Sent | Self::Zone(_) => "action = \"pass\"",
+            Self::Accept | Self::Sent | Self::Zone(_) | Self::Members(_) | Self::Observed => {
+                "action = \"pass\""
+            }
             Self::Source | Self::SourceLarge => {
                 "action = \"limit\"\n\
                  limit = { rate = 1000000000, burst = 1000000000, key = \"source\" }"
@@ -197,6 +212,10 @@ pub(crate) fn all() -> Vec<Case> {
         sources,
         ..case(name, frame, policy, within, Some(rule))
     };
+    let gated = |name, policy, reason| Case {
+        hook: Hook::Egress,
+        ..case(name, stream(), policy, reason, None)
+    };
     vec![
         case("tcp-syn", tcp_syn(), Pass, Reason::NOT_ICMP, None),
         case("udp-64", udp(64), Pass, Reason::NOT_ICMP, None),
@@ -233,6 +252,8 @@ pub(crate) fn all() -> Vec<Case> {
         zone(100_000, 1 << 19, "zone-100000-prefixes"),
         sent("egress-other", tcp_syn(), Reason::NOT_ICMP, None),
         sent("egress-error", unreachable(), within, Some(SENT)),
+        gated("egress-gated", Policy::Members(1), Reason::NOT_ICMP),
+        gated("egress-gated-observed", Policy::Observed, Reason::NO_MEMBER),
     ]
 }
 
@@ -287,6 +308,43 @@ fn udp(octets: usize) -> Vec<u8> {
     LINK.frame(IPV4, &V4::new(FROM, TO, UDP).packet(&[header, body].concat()))
 }
 
+/// A datagram of a multicast stream: of video over IP, to the first group that has a member.
+pub(crate) fn stream() -> Vec<u8> {
+    let body = counting(1316);
+    let [high, low] = ((body.len() + 8) as u16).to_be_bytes();
+    let header = [[0xc0, 0, 0x13, 0x88], [high, low, 0, 0]].concat();
+    let group = Ipv4Addr::from_bits(FIRST_GROUP);
+    let [_, b, c, d] = group.octets();
+    let link = Link { destination: [1, 0, 0x5e, b & 0x7f, c, d], ..LINK };
+    link.frame(IPV4, &V4::new(FROM, group, UDP).packet(&[header, body].concat()))
+}
+
+/// The group of which the first is a member, 239.0.0.1, and behind it those of the others.
+const FIRST_GROUP: u32 = 0xef00_0001;
+
+/// What has to be met before, so that so many groups have a member: a query, by whom nobody's time runs out while the
+/// bench runs, and a report of each group.
+pub(crate) fn joined(groups: u32) -> Vec<Vec<u8>> {
+    let igmp = |to: Ipv4Addr, message: &[u8]| {
+        let header = V4 { ttl: 1, options: vec![0x94, 4, 0, 0], ..V4::new(FROM, to, IGMP) };
+        let mut frame = LINK.frame(IPV4, &header.packet(message));
+        frame.resize(frame.len().max(60), 0);
+        frame
+    };
+    // From 0.0.0.0, as of a switch: it is no router, to which all goes.
+    let query = V4 { ttl: 1, ..V4::new(Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(224, 0, 0, 1), IGMP) };
+    let query = query.packet(&frame::icmp(0x11, 100, [0; 4], &[7, 255, 0, 0]));
+    let mut frames = vec![LINK.frame(IPV4, &query)];
+    frames.extend((0..groups).map(|n| {
+        let [a, b, c, d] = (FIRST_GROUP + n).to_be_bytes();
+        igmp(
+            Ipv4Addr::new(224, 0, 0, 22),
+            &frame::icmp(0x22, 0, [0, 0, 0, 1], &[4, 0, 0, 0, a, b, c, d]),
+        )
+    }));
+    frames
+}
+
 /// A version 3 report of so many records without sources (joins), with router alert, padded to the
 /// least that Ethernet carries.
 fn igmpv3_report(records: u8) -> Vec<u8> {
@@ -331,6 +389,20 @@ impl Case {
             rule: Some(REPORT),
             ..Self::echo(name, 98, Policy::Pass, Reason::WITHIN_LIMIT)
         }
+    }
+
+    /// A report of one group that has a member, among so many.
+    pub(crate) fn member(name: String, groups: u32) -> Self {
+        let frame = joined(groups).pop().expect("a report");
+        let policy = Policy::Members(groups);
+        Self { frame, policy, ..Self::report(name, 1) }
+    }
+
+    /// A stream to a group that has a member, among so many.
+    pub(crate) fn gated(name: String, groups: u32) -> Self {
+        let (policy, reason) = (Policy::Members(groups), Reason::NOT_ICMP);
+        let case = Self::echo(name, 98, policy, reason);
+        Self { frame: stream(), hook: Hook::Egress, rule: None, ..case }
     }
 
     /// A datagram, which is no concern of the program's, in a frame of so many octets.

@@ -113,6 +113,14 @@ impl Loaded {
             let (mut instance, compiled) = Instance::private(&checked, tracing)?;
             instance.maps().set_local(&[cases::local()])?;
             instance.maps().set_endpoint(0, &cases::endpoint())?;
+            let groups = match policy {
+                Policy::Members(groups) => Some(groups),
+                Policy::Observed => Some(0),
+                _ => None,
+            };
+            for frame in groups.into_iter().flat_map(cases::joined) {
+                instance.run(Program::Ingress, &frame, 1)?;
+            }
             Ok(Self { policy, instance, compiled })
         };
         policies.into_iter().map(load).collect()

@@ -26,7 +26,7 @@ enum Than {
     Times(&'static str, f64),
 }
 
-const BARS: [Bar; 11] = [
+const BARS: [Bar; 12] = [
     Bar {
         what: "other traffic at most 8 ns above XDP_PASS",
         cases: &["tcp-syn", "udp-64"],
@@ -85,6 +85,12 @@ const BARS: [Bar; 11] = [
         what: "an error about a live flow at most 150 ns above",
         cases: &["error-flow-live"],
         than: Than::Ns(150.0),
+        goal: None,
+    },
+    Bar {
+        what: "a stream of multicast to a member at most 60 ns above a classifier that goes on",
+        cases: &["egress-gated"],
+        than: Than::Ns(60.0),
         goal: None,
     },
     Bar {

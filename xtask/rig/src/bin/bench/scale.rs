@@ -9,6 +9,7 @@ use crate::{
     measured,
     plot::{Curve, Plot},
     section::{Section, json, shown, spread},
+    user::maps,
     verify,
 };
 use anyhow::{Context as _, Result, ensure};
@@ -33,9 +34,10 @@ struct Growth {
 /// Measures all curves, and works out what fast links need.
 pub(crate) fn run(rounds: u32) -> Result<Vec<Section>> {
     let mut sections = Vec::new();
-    for growth in [sources(), prefixes(), records(), octets()] {
+    for growth in [sources(), prefixes(), records(), octets(), groups()] {
         sections.push(growth.measure(rounds)?);
     }
+    sections.push(memory_of_groups()?);
     sections.push(processors(rounds)?);
     sections.push(links(rounds)?);
     Ok(sections)
@@ -78,6 +80,45 @@ fn prefixes() -> Growth {
         x: "prefixes",
         curves: vec![("one source", of(false)), ("scattered sources", of(true))],
     }
+}
+
+fn groups() -> Growth {
+    let counts = [1, 10, 100, 1000, 10_000, 30_000];
+    let reports = counts.map(|n| (n, Case::member(format!("report among {n} groups"), n)));
+    let streams = counts.map(|n| (n, Case::gated(format!("stream among {n} groups"), n)));
+    Growth {
+        name: "groups",
+        title: "Groups with members",
+        text: "IGMPv3 reports by which a member of one group among ever more stays one, and datagrams of a stream \
+               that is sent to one that has a member.",
+        x: "groups",
+        curves: vec![("report", reports.into()), ("stream that is sent", streams.into())],
+    }
+}
+
+/// What the kernel holds for groups that have members.
+fn memory_of_groups() -> Result<Section> {
+    let mut table = Table::new(&[("groups", Align::Right), ("MiB", Align::Right)]);
+    let mut all = Vec::new();
+    for groups in [0, 1000, 10_000, 30_000] {
+        let before = maps()?;
+        let _loaded = Loaded::for_cases(&[Case::gated("of memory".to_owned(), groups)], false)?;
+        let new = maps()?.into_iter().filter(|(id, _)| !before.contains_key(id));
+        let octets: u64 = new.map(|(_, octets)| octets).sum();
+        let mib = octets as f64 / f64::from(1 << 20);
+        table.row([thousands(groups.into()), shown(mib)]);
+        all.push(json!({ "groups": groups, "octets": octets }));
+    }
+    Ok(Section {
+        name: "groups-memory",
+        title: "Memory of groups".to_owned(),
+        text: "What the kernel holds for the maps of a private instance in which so many groups have a member each."
+            .to_owned(),
+        table,
+        bars: Vec::new(),
+        plot: None,
+        figures: Value::Array(all),
+    })
 }
 
 fn records() -> Growth {

@@ -181,7 +181,7 @@ fn resident(process: u32) -> Result<f64> {
 }
 
 /// Every map that there is, by its number, with the octets that the kernel holds for it.
-fn maps() -> Result<BTreeMap<u32, u64>> {
+pub(crate) fn maps() -> Result<BTreeMap<u32, u64>> {
     let mut all = BTreeMap::new();
     for map in loaded_maps() {
         // One may go away meanwhile.
