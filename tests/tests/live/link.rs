@@ -70,8 +70,26 @@ fn members_of_every_version_are_heard() {
 
 #[test]
 fn neighbours_are_found_and_duplicates_detected() {
+    for profile in PROFILES {
+        neighbours_under(profile);
+    }
+}
+
+/// For a machine that forwards nothing, and for one that does.
+const PROFILES: [&str; 2] = ["host", "router"];
+
+/// A machine that this profile is for.
+fn machine(profile: &str) -> Site {
     let site = Site::new();
-    let daemon = site.start("");
+    if profile == "router" {
+        site.pair.host.sysctl("ipv6/conf/all/forwarding", "1");
+    }
+    site
+}
+
+fn neighbours_under(profile: &str) {
+    let site = machine(profile);
+    let daemon = site.start_with(&format!("profile = \"{profile}\"\n"));
     let peer_addresses = || site.pair.peer.tool("ip -6 addr show dev peer0");
     let stats = counted(&site, || {
         // Detection of duplicates is a solicitation from `::`.
@@ -135,19 +153,21 @@ fn a_host_configures_itself_by_a_router_and_by_nobody_else() {
     };
     // Linux by itself believes none of the others either.
     only_the_first(&Site::new());
-    let site = Site::new();
-    let daemon = site.start("");
-    let stats = counted(&site, || only_the_first(&site));
-    assert_counted(
-        &stats,
-        &[
-            "gate0 icmpv6 134/0 pass within-limit: 1",
-            "gate0 icmpv6 134/0 drop hop-limit enforce: 1",
-            "gate0 icmpv6 134/0 drop discovery-address enforce: 1",
-            "gate0 icmpv6 134/0 drop discovery-message enforce: 1",
-        ],
-    );
-    daemon.stop();
+    for profile in PROFILES {
+        let site = machine(profile);
+        let daemon = site.start_with(&format!("profile = \"{profile}\"\n"));
+        let stats = counted(&site, || only_the_first(&site));
+        assert_counted(
+            &stats,
+            &[
+                "gate0 icmpv6 134/0 pass within-limit: 1",
+                "gate0 icmpv6 134/0 drop hop-limit enforce: 1",
+                "gate0 icmpv6 134/0 drop discovery-address enforce: 1",
+                "gate0 icmpv6 134/0 drop discovery-message enforce: 1",
+            ],
+        );
+        daemon.stop();
+    }
 }
 
 /// Two routers of which either could be the true one, each with a prefix of its own.

@@ -224,3 +224,41 @@ fn the_true_redirect_of_the_true_router_changes_the_way() {
         daemon.stop();
     }
 }
+
+/// Where the routes refuse a destination, or know none, nobody's redirect is borne out: by the kernel's tables where the
+/// host forwards, which answer each of these with another failure, and by the mirror.
+#[test]
+fn what_is_routed_nowhere_is_redirected_nowhere() {
+    for forwards in [false, true] {
+        let host = Host::new();
+        let machine = &host.lan.site.pair.host;
+        for (n, kind) in (1..).zip(["blackhole", "unreachable", "prohibit"]) {
+            machine.ip(&format!("route add {kind} 10.98.{n}.0/24"));
+            machine.ip(&format!("-6 route add {kind} fd98:{n}::/64"));
+        }
+        machine.ip("route del default");
+        if forwards {
+            machine.sysctl("ipv4/conf/gate0/forwarding", "1");
+            machine.sysctl("ipv6/conf/gate0/forwarding", "1");
+        }
+        let daemon = host.lan.site.start("");
+        let verdict = "drop redirect-route";
+        for forged in [
+            Forged { about: "10.98.1.9", verdict, ..FOUR },
+            Forged { about: "10.98.2.9", verdict, ..FOUR },
+            Forged { about: "10.98.3.9", verdict, ..FOUR },
+            Forged { about: "203.0.113.9", verdict, ..FOUR },
+            Forged { about: "fd98:1::9", verdict, ..SIX },
+            Forged { about: "fd98:2::9", verdict, ..SIX },
+            Forged { about: "fd98:3::9", verdict, ..SIX },
+            Forged { about: "2001:db8::9", verdict, ..SIX },
+        ] {
+            let is_v6 = forged.from.contains(':');
+            let message = if is_v6 { "icmpv6 137/0" } else { "icmpv4 5/1" };
+            let stats = counted(&host.lan.site, || host.forge(&forged));
+            let line = format!("gate0 {message} {} enforce: 1", forged.verdict);
+            assert_counted(&stats, &[&line]);
+        }
+        daemon.stop();
+    }
+}
