@@ -16,6 +16,8 @@ pub const ROBUSTNESS: u8 = 2;
 pub const INTERVAL_S: u32 = 125;
 /// How long members may take to answer one where nobody says (8.3).
 pub const RESPONSE: u64 = 10 * UNITS_PER_S;
+/// How long an answer may be under way, at the most.
+const WAY: u64 = UNITS_PER_S;
 /// The least that others have to say that they still are members, whatever a query says: two times 1 s (8.8).
 pub const LEAST: u64 = 2 * UNITS_PER_S;
 
@@ -35,6 +37,8 @@ pub struct Link {
     pub interval: u64,
     /// How long members may take to answer, likewise.
     pub response: u64,
+    /// From when all members have had the time to answer it; 0 where it hasn't asked all.
+    pub answered: u64,
     /// The bucket of new groups and members.
     pub joins: u64,
     /// Its robustness variable; 0 where it hasn't said.
@@ -47,7 +51,7 @@ pub struct Link {
     pub pad: [u8; 5],
 }
 
-const _: () = assert!(size_of::<Link>() == 56);
+const _: () = assert!(size_of::<Link>() == 64);
 
 /// A query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +141,13 @@ impl Link {
         is_ahead(self.querier_until, now)
     }
 
+    /// Whether who listens is known: somebody asks, and all have had the time to answer once.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_known(&self, now: u64) -> bool {
+        self.has_querier(now) && self.answered != 0 && !is_ahead(self.answered, now)
+    }
+
     /// Takes a query from a source; whether it is the elected querier's, whose queries alone set timers.
     ///
     /// The lowest address wins. 0.0.0.0 and `::`, from which switches without an address ask (RFC 4541 2.1.1), win
@@ -153,6 +164,7 @@ impl Link {
             now.wrapping_add(times.membership)
         };
         if is_elected {
+            self.answered = self.answered(query, now);
             self.querier = id;
             self.version = query.version;
             self.is_own = is_own.into();
@@ -169,6 +181,21 @@ impl Link {
             self.router_until = times(self);
         }
         is_elected
+    }
+
+    /// From when all have answered, after this query.
+    #[inline(always)]
+    const fn answered(&self, query: &Query, now: u64) -> u64 {
+        if self.is_known(now) {
+            // Later times look like those to come, once they wrap.
+            return now;
+        }
+        let was_asked = self.has_querier(now) && self.answered != 0;
+        match (was_asked, query.group.0) {
+            (true, _) => self.answered,
+            (false, [0, 0]) => now.wrapping_add(query.response).wrapping_add(WAY),
+            (false, _) => 0,
+        }
     }
 
     /// Until when those of whom a query about a group asks have to answer.
@@ -285,6 +312,30 @@ mod tests {
             link.last_member(&Query { response: 3 * S, robustness: 1, ..general() }, S),
             4 * S
         );
+    }
+
+    /// Until they have answered, nobody knows who listens: neither when somebody begins to ask, nor when he does so again.
+    #[test]
+    fn who_listens_is_known_once_all_have_had_the_time_to_answer() {
+        let mut link = Link::default();
+        let one = Query { group: four(1), ..general() };
+        link.queried(&one, four(3), false, S);
+        assert!(link.has_querier(60 * S) && !link.is_known(60 * S), "others weren't asked");
+        link.queried(&general(), four(3), false, 61 * S);
+        assert!(!link.is_known(71 * S) && link.is_known(72 * S));
+        // Who asks in between, or instead, puts nothing off.
+        for (source, at) in [(3, 80 * S), (2, 81 * S)] {
+            link.queried(&general(), four(source), false, at);
+            assert!(link.is_known(at), "{at}");
+        }
+        let silent = 81 * S + link.times(81 * S).membership;
+        assert!(link.is_known(silent - 1) && !link.is_known(silent));
+        link.queried(&general(), four(2), false, silent);
+        assert!(!link.is_known(silent + 10 * S) && link.is_known(silent + 11 * S));
+        let mut link = Link::default();
+        link.queried(&general(), four(3), false, S);
+        link.queried(&general(), four(3), false, 9 * S);
+        assert!(!link.is_known(11 * S) && link.is_known(12 * S));
     }
 
     fn read(octets: &[u8], is_v6: bool) -> Option<Query> {

@@ -1,7 +1,7 @@
 //! Multicast that is sent, ours or not: it leaves only by where its group has a member (row M2, RFC 4541 2.1.2, 3).
 //!
-//! Only while somebody asks on the link, so that members report: else nothing is known of it, and all goes. Where
-//! another router is, all goes as well, since it may have members behind it.
+//! Only while somebody asks on the link, so that members report, and once they have had the time to: else nothing is
+//! known of it, and all goes. Where another router is, all goes as well, since it may have members behind it.
 
 use crate::{
     atomic,
@@ -102,7 +102,7 @@ fn judge(frame: &SkbFrame<'_>) -> Option<u32> {
     let known = unsafe { LINKS.get(link) }?;
     let is_for_routers =
         is_ahead(known.router_until, now) && policy.flags & group_flag::IGNORE_ROUTERS == 0;
-    if !known.has_querier(now) || is_for_routers {
+    if !known.is_known(now) || is_for_routers {
         return None;
     }
     if policy.flags & group_flag::STATIC != 0 && is_static(key, source) {

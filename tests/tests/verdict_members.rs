@@ -3,6 +3,7 @@
 //! program reads them from the wire, and keeps to its bounds. Linux hosts and bridges are in `live`.
 
 use icmp_common::{
+    abi::origin,
     member::{REPORTERS, SOURCES, Stats},
     verdict::Verdict,
 };
@@ -364,4 +365,43 @@ fn the_lowest_querier_is_elected_and_sets_the_times() {
     gate.run(&report("192.0.2.7", &[record(4, "239.1.1.2", &[], 0)]));
     assert!(joined(&mut gate).contains_key("239.1.1.2"));
     assert_eq!(queriers(gate.instance().maps()).expect("readable").len(), 1);
+}
+
+/// A general query of version 3 from a switch without an address, which wants answers within a tenth of a second.
+fn asked() -> Ipv4 {
+    let message = igmp(0x11, 1, "0.0.0.0").octets([2, 125, 0, 0]);
+    Ipv4::between("0.0.0.0", "224.0.0.1").ttl(1).igmp(message)
+}
+
+/// A datagram to a group, as it is sent on a link.
+fn datagram(group: &str, tags: usize) -> Vec<u8> {
+    let mut frame =
+        Ipv4::between("192.0.2.1", group).payload(17, [0; 8]).frame().tags(tags).build();
+    frame[..6].copy_from_slice(&[1, 0, 0x5e, 1, 1, 1]);
+    frame
+}
+
+/// Whether it leaves.
+fn leaves(gate: &mut Gate, group: &str, tags: usize) -> bool {
+    gate.run_egress(origin::FORWARDED, &datagram(group, tags)).verdict() == Verdict::Pass
+}
+
+/// Until all have answered.
+fn wait_for_answers() {
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+}
+
+/// Who has listened for longer than somebody asks has to be asked before it is known.
+#[test]
+fn nothing_is_kept_back_until_all_have_had_the_time_to_answer() {
+    let mut gate = gate("gate = true");
+    assert!(leaves(&mut gate, GROUP, 0), "nobody has asked");
+    gate.run(&asked().frame().build());
+    assert!(leaves(&mut gate, GROUP, 0), "its members are about to answer");
+    gate.run(&report("192.0.2.7", &[record(2, GROUP, &[], 0)]));
+    wait_for_answers();
+    assert!(leaves(&mut gate, GROUP, 0));
+    assert!(!leaves(&mut gate, "239.1.1.2", 0), "nobody has answered");
+    gate.run(&asked().frame().build());
+    assert!(!leaves(&mut gate, "239.1.1.2", 0), "and it stays known");
 }

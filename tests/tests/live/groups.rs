@@ -64,9 +64,10 @@ fn hosts_of_every_version_are_in_the_table_while_they_listen() {
     }
 }
 
-/// A general query as a switch without an address sends it (RFC 4541 2.1.1), and of MLD one from who has one.
+/// A general query as a switch without an address sends it (RFC 4541 2.1.1), and of MLD one from who has one; until all
+/// have had the time to answer.
 const ASK: &str = r#"
-import socket, sys
+import socket, sys, time
 from scapy.layers.l2 import Ether
 from scapy.layers.inet import IP, IPOption_Router_Alert
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrHopByHop, RouterAlert, ICMPv6MLQuery2
@@ -75,13 +76,14 @@ from scapy.contrib.igmpv3 import IGMPv3, IGMPv3mq
 wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 wire.bind(("peer0", 0))
 four = IP(src="0.0.0.0", dst="224.0.0.1", ttl=1, options=[IPOption_Router_Alert()])
-four /= IGMPv3(type=0x11, mrcode=10) / IGMPv3mq(qrv=2, qqic=125)
+four /= IGMPv3(type=0x11, mrcode=1) / IGMPv3mq(qrv=2, qqic=125)
 six = IPv6(src="fe80::77", dst="ff02::1", hlim=1) / IPv6ExtHdrHopByHop(options=[RouterAlert()])
-six /= ICMPv6MLQuery2(mladdr="::", mrd=1000)
+six /= ICMPv6MLQuery2(mladdr="::", mrd=100)
 if sys.argv[1] == "igmp":
     wire.send(bytes(Ether(src="02:00:00:00:00:01", dst="01:00:5e:00:00:01") / four))
 else:
     wire.send(bytes(Ether(src="02:00:00:00:00:01", dst="33:33:00:00:00:01") / six))
+time.sleep(1.2)
 "#;
 
 /// Sends this many datagrams to a group, from an address.

@@ -162,8 +162,10 @@ impl Rig {
         rig.source.ip("route add default via 10.79.9.1");
         for (n, receiver) in rig.receivers.iter().enumerate() {
             machine.ip(&format!("addr add 10.79.{n}.1/24 dev {}", port(n)));
-            // Behind a switch, which can ask.
-            receiver.ip("link add sw0 type bridge mcast_igmp_version 3");
+            // Behind a switch, which can ask, and wants answers within a second.
+            receiver.ip(
+                "link add sw0 type bridge mcast_igmp_version 3 mcast_query_response_interval 100",
+            );
             receiver.ip("link set eth0 master sw0");
             receiver.ip("link set sw0 up");
             receiver.ip(&format!("addr add 10.79.{n}.2/24 dev sw0"));

@@ -15,6 +15,7 @@ use nix::sys::socket::{
 };
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 /// A policy that cases run under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -322,6 +323,9 @@ pub(crate) fn stream() -> Vec<u8> {
 /// The group of which the first is a member, 239.0.0.1, and behind it those of the others.
 const FIRST_GROUP: u32 = 0xef00_0001;
 
+/// How long after it all have had the time to answer.
+pub(crate) const ANSWERED: Duration = Duration::from_millis(1_200);
+
 /// What has to be met before, so that so many groups have a member: a query, by whom nobody's time runs out while the
 /// bench runs, and a report of each group.
 pub(crate) fn joined(groups: u32) -> Vec<Vec<u8>> {
@@ -333,7 +337,7 @@ pub(crate) fn joined(groups: u32) -> Vec<Vec<u8>> {
     };
     // From 0.0.0.0, as of a switch: it is no router, to which all goes.
     let query = V4 { ttl: 1, ..V4::new(Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(224, 0, 0, 1), IGMP) };
-    let query = query.packet(&frame::icmp(0x11, 100, [0; 4], &[7, 255, 0, 0]));
+    let query = query.packet(&frame::icmp(0x11, 1, [0; 4], &[7, 255, 0, 0]));
     let mut frames = vec![LINK.frame(IPV4, &query)];
     frames.extend((0..groups).map(|n| {
         let [a, b, c, d] = (FIRST_GROUP + n).to_be_bytes();

@@ -118,8 +118,11 @@ impl Loaded {
                 Policy::Observed => Some(0),
                 _ => None,
             };
-            for frame in groups.into_iter().flat_map(cases::joined) {
-                instance.run(Program::Ingress, &frame, 1)?;
+            if let Some(groups) = groups {
+                for frame in cases::joined(groups) {
+                    instance.run(Program::Ingress, &frame, 1)?;
+                }
+                std::thread::sleep(cases::ANSWERED);
             }
             Ok(Self { policy, instance, compiled })
         };
