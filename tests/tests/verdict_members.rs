@@ -405,3 +405,16 @@ fn nothing_is_kept_back_until_all_have_had_the_time_to_answer() {
     gate.run(&asked().frame().build());
     assert!(!leaves(&mut gate, "239.1.1.2", 0), "and it stays known");
 }
+
+/// What was joined while nobody learnt it is asked for before anything is kept back.
+#[test]
+fn what_was_joined_while_nothing_was_learnt_is_not_kept_back() {
+    let mut gate = gate("gate = true");
+    gate.run(&asked().frame().build());
+    wait_for_answers();
+    assert!(!leaves(&mut gate, GROUP, 0));
+    gate.apply(&format!("{OPEN}[groups]\nlearn = false\n"));
+    gate.run(&report("192.0.2.7", &[record(4, GROUP, &[], 0)]));
+    gate.apply(&format!("{OPEN}[groups]\ngate = true\n"));
+    assert!(leaves(&mut gate, GROUP, 0));
+}

@@ -192,6 +192,9 @@ fn attach_and_note(
     let before = maps.modes(id)?;
     let mut attached = attach_one(pins, interface, mode, ebpf)?;
     let ingress = if attached.native { attach_mode::NATIVE } else { attach_mode::GENERIC };
+    if !attached.adopted {
+        maps.groups_mut().forget_links(Some(id))?;
+    }
     // Noted at once: what comes next may fail, and who then detaches finds what is there.
     maps.set_interface(id, &interface.name, interface.index, Modes { ingress, ..before })?;
     match egress::attach(pins, interface, before.egress, ebpf) {

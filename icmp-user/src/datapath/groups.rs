@@ -135,6 +135,17 @@ impl Groups {
         gone.into_iter().try_for_each(|key| Ok(self.fixed.remove(key)?))
     }
 
+    /// Forgets who asks on the links of an interface, or on all: what was joined meanwhile was heard by nobody, so who
+    /// listens isn't known until they are asked again.
+    pub(super) fn forget_links(&mut self, interface: Option<u32>) -> Result<(), Error> {
+        for (key, _) in self.links()? {
+            if interface.is_none_or(|id| id == u32::from(key.interface)) {
+                let _ = self.links.remove(&Value(key));
+            }
+        }
+        Ok(())
+    }
+
     /// Clears away the groups that have no member any more, and gives back what they took of what an interface and a
     /// host may have; how many there were. `secret` is the instance's.
     ///

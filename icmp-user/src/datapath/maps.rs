@@ -276,6 +276,9 @@ impl Maps {
         self.policy.set(0, &table, 0)?;
 
         self.groups.keep_fixed(&fixed)?;
+        if !policy.groups.learn {
+            self.groups.forget_links(None)?;
+        }
         let in_use: HashSet<u32> = compiled.limits.iter().map(|l| l.limit).collect();
         for (i, owner) in (0..).zip(&owners) {
             if *owner != 0 && !in_use.contains(&i) {
