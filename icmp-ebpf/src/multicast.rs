@@ -7,13 +7,13 @@ use crate::{
     atomic,
     clock::Clock,
     frame::Buffer as _,
-    maps::{GATED, GROUPS, INTERFACE_ID, LINKS, REGISTERED, STATIC_GROUPS},
+    maps::{ENDPOINTS, GATED, GROUPS, INTERFACE_ID, LINKS, REGISTERED, STATIC_GROUPS},
     rule,
     skb::SkbFrame,
 };
 use aya_ebpf::{bindings::__sk_buff, programs::TcContext};
 use icmp_common::{
-    abi::{Counter, group_flag, hook, limit_flag},
+    abi::{Counter, Endpoint, endpoint_flag, group_flag, hook, limit_flag},
     bucket::UNITS_PER_S,
     member::{GroupKey, LinkKey, StaticKey, is_ahead},
     parse::Frame,
@@ -103,6 +103,11 @@ fn judge(frame: &SkbFrame<'_>) -> Option<u32> {
     let is_for_routers =
         is_ahead(known.router_until, now) && policy.flags & group_flag::IGNORE_ROUTERS == 0;
     if !known.is_known(now) || is_for_routers {
+        return None;
+    }
+    // Its members may have been heard as if they were of none.
+    let strips = |endpoint: &Endpoint| endpoint.flags & endpoint_flag::VLAN_UNKNOWN != 0;
+    if outer != 0 && ENDPOINTS.get(interface).is_some_and(strips) {
         return None;
     }
     if policy.flags & group_flag::STATIC != 0 && is_static(key, source) {

@@ -7,7 +7,10 @@ use icmp_common::{
     member::{REPORTERS, SOURCES, Stats},
     verdict::Verdict,
 };
-use icmpgate::observe::{GroupState, groups, queriers};
+use icmpgate::{
+    datapath::Endpoint,
+    observe::{GroupState, groups, queriers},
+};
 use icmpgate_tests::{
     Gate, Ipv4, Ipv6, Message,
     gate::OPEN,
@@ -417,4 +420,19 @@ fn what_was_joined_while_nothing_was_learnt_is_not_kept_back() {
     gate.run(&report("192.0.2.7", &[record(4, GROUP, &[], 0)]));
     gate.apply(&format!("{OPEN}[groups]\ngate = true\n"));
     assert!(leaves(&mut gate, GROUP, 0));
+}
+
+/// Where tags are taken off, reports of a VLAN are learnt as of none; own queries are seen with theirs.
+#[test]
+fn nothing_of_a_vlan_is_kept_back_where_tags_may_be_taken_off() {
+    for vlan_unknown in [true, false] {
+        let mut gate = gate("gate = true");
+        gate.endpoint(&Endpoint { vlan_unknown, ..Endpoint::default() });
+        let query = asked();
+        gate.run_egress(origin::GENERATED, &query.frame().tags(1).build());
+        gate.run_egress(origin::GENERATED, &query.frame().build());
+        wait_for_answers();
+        assert_eq!(leaves(&mut gate, GROUP, 1), vlan_unknown);
+        assert!(!leaves(&mut gate, GROUP, 0));
+    }
 }
