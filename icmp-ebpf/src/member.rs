@@ -29,7 +29,9 @@ use icmp_common::{
     abi::{GroupPolicy, HELD_WORDS, family, group_flag, hook, host_word},
     bucket,
     link::{Kind, kind},
-    member::{Group, GroupKey, LinkKey, Record, SOURCES, Stats, Step, Times, record, reporter},
+    member::{
+        Group, GroupKey, LinkKey, Record, SOURCES, Stats, Step, Times, is_ahead, record, reporter,
+    },
     opaque::opaque,
     parse::{Frame as _, Packet, stage},
     querier::{Link, Query, is_kept},
@@ -523,7 +525,12 @@ fn conclude(found: *mut Group, learning: &mut Learning) {
     }
     if learning.policy.flags & group_flag::UNREGISTERED_GO != 0 && step.wanted_until != 0 {
         let until = step.wanted_until;
-        let _ = REGISTERED.insert(&learning.key.group, until, 0);
+        // SAFETY: a word of an element of the map.
+        let before = unsafe { REGISTERED.get(&learning.key.group) }.copied();
+        // Another link may have members for longer.
+        if before.is_none_or(|before| !is_ahead(before, until)) {
+            let _ = REGISTERED.insert(&learning.key.group, until, 0);
+        }
     }
 }
 

@@ -436,3 +436,20 @@ fn nothing_of_a_vlan_is_kept_back_where_tags_may_be_taken_off() {
         assert!(!leaves(&mut gate, GROUP, 0));
     }
 }
+
+/// A report on one link takes nothing from what another has said.
+#[test]
+fn a_group_is_registered_for_as_long_as_on_any_link() {
+    let mut gate = gate("gate = true\nunregistered = \"pass\"");
+    // The times of VLAN 100 are the shortest that there are.
+    let message = igmp(0x11, 1, "0.0.0.0").octets([1, 1, 0, 0]);
+    let hasty = Ipv4::between("0.0.0.0", "224.0.0.1").ttl(1).igmp(message);
+    gate.run(&asked().frame().tags(2).build());
+    let joins = Ipv4::between("192.0.2.7", GROUP).ttl(1).igmp(igmp(0x16, 0, GROUP));
+    gate.run(&joins.frame().build());
+    gate.run(&hasty.frame().tags(1).build());
+    gate.run(&joins.frame().tags(1).build());
+    std::thread::sleep(std::time::Duration::from_millis(2_200));
+    assert!(!leaves(&mut gate, GROUP, 2), "it has a member elsewhere");
+    assert!(leaves(&mut gate, "239.1.1.2", 2));
+}
