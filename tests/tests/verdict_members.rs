@@ -3,7 +3,7 @@
 //! program reads them from the wire, and keeps to its bounds. Linux hosts and bridges are in `live`.
 
 use icmp_common::{
-    abi::origin,
+    abi::{LINKS, origin},
     member::{REPORTERS, SOURCES, Stats},
     verdict::Verdict,
 };
@@ -452,4 +452,23 @@ fn a_group_is_registered_for_as_long_as_on_any_link() {
     std::thread::sleep(std::time::Duration::from_millis(2_200));
     assert!(!leaves(&mut gate, GROUP, 2), "it has a member elsewhere");
     assert!(leaves(&mut gate, "239.1.1.2", 2));
+}
+
+/// Who sends tags can name more VLANs than there is room for links: those that nobody asks on make room.
+#[test]
+fn links_where_nobody_is_make_room() {
+    let mut gate = gate("max-per-interface = 4096");
+    let joins = Ipv4::between("192.0.2.7", GROUP).ttl(1).igmp(igmp(0x16, 0, GROUP));
+    for vlan in 0..LINKS as u16 {
+        gate.send(&joins.frame().tag(0x8100, vlan).build());
+    }
+    gate.settle();
+    let known = |gate: &mut Gate| queriers(gate.instance().maps()).expect("readable").len();
+    gate.run(&asked().frame().tags(2).build());
+    assert_eq!(known(&mut gate), LINKS, "all are taken");
+    wait_for_answers();
+    let secret = gate.instance().maps().policy_info().expect("readable").secret;
+    gate.instance().maps().groups_mut().sweep(secret).expect("swept");
+    gate.run(&asked().frame().tags(2).build());
+    assert_eq!(known(&mut gate), 1);
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
 use icmp_common::{
-    abi::{Counter, INTERFACES, host_word, name},
+    abi::{Counter, INTERFACES, LINKS, host_word, name},
     member::{Group, GroupKey, LinkKey, StaticKey, Stats, is_ahead},
     querier::Link,
 };
@@ -175,12 +175,29 @@ impl Groups {
             self.held.take_one_from(own.chain(words))?;
             swept += 1;
         }
+        self.sweep_links(now)?;
         for (group, until) in entries(&self.registered)? {
             if !is_ahead(until, now) {
                 let _ = self.registered.remove(&Value(group));
             }
         }
         Ok(swept)
+    }
+
+    /// Clears away the links where nobody is, once they take more than half of the room: who may send tags can name
+    /// more than there are.
+    fn sweep_links(&mut self, now: u64) -> Result<(), Error> {
+        let all = self.links()?;
+        if all.len() <= LINKS / 2 {
+            return Ok(());
+        }
+        for (key, link) in all {
+            let times = [link.querier_until, link.router_until, link.joins];
+            if !times.iter().any(|time| is_ahead(*time, now)) {
+                let _ = self.links.remove(&Value(key));
+            }
+        }
+        Ok(())
     }
 
     /// Takes an entry out, as it was at that moment.
