@@ -320,6 +320,23 @@ fn who_listens_is_remembered_while_no_daemon_lives() {
     daemon.stop();
 }
 
+/// What is known of a link ends with its interface: who joined meanwhile was heard by nobody.
+#[test]
+fn on_an_interface_that_comes_back_nobody_has_asked() {
+    let site = Site::new();
+    let daemon = site.start_with("profile = \"host\"\n[groups]\ngate = true\n");
+    python(&site.pair.peer, ASK, &["igmp"]);
+    assert_eq!(reach(&site, HOST4, "239.7.7.1"), 0);
+    site.pair.unplug();
+    daemon.hear("gate0 went away; its counters are kept");
+    site.pair.plug();
+    daemon.hear("gate0: attached in the driver (native); its counters go on");
+    assert_eq!(reach(&site, HOST4, "239.7.7.1"), 10);
+    python(&site.pair.peer, ASK, &["igmp"]);
+    assert_eq!(reach(&site, HOST4, "239.7.7.1"), 0);
+    daemon.stop();
+}
+
 /// What happens is told as it happens.
 #[test]
 fn joins_and_leaves_are_told_as_they_come() {
