@@ -261,7 +261,9 @@ fn read_address(
     is: impl Fn(IpAddr) -> bool,
 ) -> Option<IpAddr> {
     let text = reader.string(value, expected)?;
-    let address = text.parse::<IpAddr>().ok().filter(|address| is(*address));
+    // IPv4 in mapped form is on no packet of IPv6.
+    let address = text.parse::<IpAddr>().ok().map(|address| address.to_canonical());
+    let address = address.filter(|address| is(*address));
     if address.is_none() {
         reader.expected(value.span(), format!("{} does not belong here", quoted(text)), expected);
     }

@@ -23,6 +23,19 @@ fn what_is_right_is_taken() {
     }
 }
 
+/// IPv4 in mapped form means IPv4: no packet of IPv6 is to it.
+#[test]
+fn a_mapped_address_is_one_of_ipv4() {
+    let fixed = |group: &str| {
+        let text = format!("[groups]\nstatic = {{ interface = \"eth1\", group = \"{group}\" }}\n");
+        crate::policy::from_str("test", &format!("profile = \"host\"\n{text}"))
+            .expect("it holds")
+            .groups
+            .compile_fixed(&[Some("eth1".to_owned())])
+    };
+    assert_eq!(fixed("::ffff:239.1.1.1"), fixed("239.1.1.1"));
+}
+
 #[test]
 fn what_is_wrong_is_told_with_its_place() {
     const GATE: &str = "expected true, false, or the interfaces: [\"eth1\"]";
