@@ -101,6 +101,15 @@ fn learn_of_link<F: Buffer>(frame: &F, packet: &Packet, faults: u32) {
     }
 }
 
+/// Whether a frame is to a group of the link layer.
+#[inline(always)]
+fn is_to_many<F: Buffer>(frame: &F) -> bool {
+    frame
+        .cursor()
+        .take::<[u8; ethernet::HEADER as usize]>()
+        .is_some_and(|[first, ..]| first & 1 != 0)
+}
+
 #[inline(always)]
 fn is_query(packet: &Packet) -> bool {
     matches!((packet.family, packet.ty), (family::IGMP, igmp::QUERY) | (family::ICMPV6, mld::QUERY))
@@ -261,6 +270,10 @@ fn empty<T: FromZeros>() -> Option<&'static T> {
 /// Takes a query: who asks, and of which group who remains.
 #[inline(always)]
 fn queried<F: Buffer>(frame: &F, packet: &Packet, learning: &mut Learning, is_own: bool) -> u32 {
+    // Whom nobody asked doesn't answer.
+    if !is_to_many(frame) {
+        return 0;
+    }
     let Some(query) = Query::read(frame, packet) else { return 0 };
     let Some(link) = link(&learning.key.link) else { return 0 };
     // SAFETY: an element of the map. Two CPUs seldom have a query of one link at once; each of its words is one of

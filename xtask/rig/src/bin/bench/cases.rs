@@ -338,7 +338,8 @@ pub(crate) fn joined(groups: u32) -> Vec<Vec<u8>> {
     // From 0.0.0.0, as of a switch: it is no router, to which all goes.
     let query = V4 { ttl: 1, ..V4::new(Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(224, 0, 0, 1), IGMP) };
     let query = query.packet(&frame::icmp(0x11, 1, [0; 4], &[7, 255, 0, 0]));
-    let mut frames = vec![LINK.frame(IPV4, &query)];
+    let link = Link { destination: [1, 0, 0x5e, 0, 0, 1], ..LINK };
+    let mut frames = vec![link.frame(IPV4, &query)];
     frames.extend((0..groups).map(|n| {
         let [a, b, c, d] = (FIRST_GROUP + n).to_be_bytes();
         igmp(
