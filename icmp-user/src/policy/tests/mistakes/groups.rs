@@ -28,7 +28,7 @@ fn what_is_right_is_taken() {
 fn a_mapped_address_is_one_of_ipv4() {
     let fixed = |group: &str| {
         let text = format!("[groups]\nstatic = {{ interface = \"eth1\", group = \"{group}\" }}\n");
-        crate::policy::from_str("test", &format!("profile = \"host\"\n{text}"))
+        from_str("test", &format!("profile = \"host\"\n{text}"))
             .expect("it holds")
             .groups
             .compile_fixed(&[Some("eth1".to_owned())])
