@@ -27,6 +27,13 @@ fn entry(site: &Site, group: &str) -> Option<Value> {
     found
 }
 
+/// Waits until the neighbour reports from an address of its own: before, it does from `::`, and nobody knows when it leaves.
+fn has_address(site: &Site) {
+    let shown = || site.pair.peer.ip(&format!("-6 addr show dev {PEER_IF} scope link"));
+    let is = || shown().contains("fe80::") && !shown().contains("tentative");
+    assert!(eventually(PATIENCE, is), "{}", shown());
+}
+
 #[test]
 fn hosts_of_every_version_are_in_the_table_while_they_listen() {
     for (igmp, mld) in [(1, 1), (2, 1), (3, 2)] {
@@ -35,6 +42,7 @@ fn hosts_of_every_version_are_in_the_table_while_they_listen() {
         peer.sysctl("ipv4/conf/peer0/force_igmp_version", &igmp.to_string());
         peer.sysctl("ipv6/conf/peer0/force_mld_version", &mld.to_string());
         let daemon = site.start("");
+        has_address(&site);
         let mut member = Member::of(peer, PEER_IF);
         for (group, version) in [("239.7.7.1", igmp), ("ff0e::7:1", mld)] {
             member.tell(&format!("join {group}"));
@@ -129,6 +137,7 @@ fn multicast_leaves_only_to_who_listens() {
     let site = Site::new();
     let policy = "profile = \"host\"\n[groups]\ngate = true\nother-routers = \"members\"\n";
     let daemon = site.start_with(policy);
+    has_address(&site);
     let mut member = Member::of(&site.pair.peer, PEER_IF);
     for (protocol, group, source, other) in
         [("igmp", "239.7.7.1", HOST4, "10.77.0.9"), ("mld", "ff0e::7:1", HOST6, "fd77::9")]
