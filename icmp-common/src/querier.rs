@@ -39,6 +39,8 @@ pub struct Link {
     pub response: u64,
     /// From when all members have had the time to answer it; 0 where it hasn't asked all.
     pub answered: u64,
+    /// Until when a report that was heard says that reports come here at all.
+    pub heard_until: u64,
     /// The bucket of new groups and members.
     pub joins: u64,
     /// Its robustness variable; 0 where it hasn't said.
@@ -51,7 +53,7 @@ pub struct Link {
     pub pad: [u8; 5],
 }
 
-const _: () = assert!(size_of::<Link>() == 64);
+const _: () = assert!(size_of::<Link>() == 72);
 
 /// A query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,11 +143,13 @@ impl Link {
         is_ahead(self.querier_until, now)
     }
 
-    /// Whether who listens is known: somebody asks, and all have had the time to answer once.
+    /// Whether who listens is known: somebody asks, all have had the time to answer once, and where it isn't this machine
+    /// that asks, somebody has: a switch that snoops hands reports only to where it takes a router to be.
     #[must_use]
     #[inline(always)]
     pub const fn is_known(&self, now: u64) -> bool {
-        self.has_querier(now) && self.answered != 0 && !is_ahead(self.answered, now)
+        let is_heard = self.is_own != 0 || is_ahead(self.heard_until, now);
+        self.has_querier(now) && self.answered != 0 && !is_ahead(self.answered, now) && is_heard
     }
 
     /// Takes a query from a source; whether it is the elected querier's, whose queries alone set timers.
@@ -317,12 +321,15 @@ mod tests {
     /// Until they have answered, nobody knows who listens: neither when somebody begins to ask, nor when he does so again.
     #[test]
     fn who_listens_is_known_once_all_have_had_the_time_to_answer() {
-        let mut link = Link::default();
+        let mut link = Link { heard_until: u64::MAX >> 1, ..Link::default() };
         let one = Query { group: four(1), ..general() };
         link.queried(&one, four(3), false, S);
         assert!(link.has_querier(60 * S) && !link.is_known(60 * S), "others weren't asked");
         link.queried(&general(), four(3), false, 61 * S);
         assert!(!link.is_known(71 * S) && link.is_known(72 * S));
+        // Whom no report comes to doesn't know, unless it is he who asks.
+        assert!(!Link { heard_until: 0, ..link }.is_known(72 * S));
+        assert!(Link { heard_until: 0, is_own: 1, ..link }.is_known(72 * S));
         // Who asks in between, or instead, puts nothing off.
         for (source, at) in [(3, 80 * S), (2, 81 * S)] {
             link.queried(&general(), four(source), false, at);
@@ -332,7 +339,7 @@ mod tests {
         assert!(link.is_known(silent - 1) && !link.is_known(silent));
         link.queried(&general(), four(2), false, silent);
         assert!(!link.is_known(silent + 10 * S) && link.is_known(silent + 11 * S));
-        let mut link = Link::default();
+        let mut link = Link { heard_until: u64::MAX >> 1, ..Link::default() };
         link.queried(&general(), four(3), false, S);
         link.queried(&general(), four(3), false, 9 * S);
         assert!(!link.is_known(11 * S) && link.is_known(12 * S));

@@ -132,6 +132,10 @@ pub extern "C" fn icmpgate_learn(ctx: *mut xdp_md, packet: *const Packet) -> u32
     if is_query(packet) {
         return queried(&frame, packet, learning, false);
     }
+    if let Some(link) = LINKS.get_ptr_mut(&learning.key.link) {
+        // SAFETY: a word of an element of the map.
+        unsafe { (*link).heard_until = learning.now.wrapping_add(learning.membership) };
+    }
     let address = if packet.family == family::ICMPV6 { mld::ADDRESS } else { igmp::ADDRESS };
     let (kind, version) = match (packet.family, packet.ty) {
         (family::IGMP, igmp::REPORT_V3) | (family::ICMPV6, mld::REPORT_V2) => return RECORDS,

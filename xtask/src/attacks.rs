@@ -13,7 +13,7 @@ use crate::{
 /// Play known attacks against a bare Linux and against one behind icmpgate, and print what comes of them
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only these, by the names of their tests
+    /// Only these, by a part of the names that the table has
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }

@@ -106,31 +106,33 @@ impl GroupSummary {
             fixed: fixed.collect(),
         }
     }
+}
 
-    /// A line or more, where there is something to say.
-    fn write(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        if !self.learn {
-            writeln!(out, "groups: not learnt")?;
-        }
-        let gated = match &self.gate {
-            None => Some("every interface".to_owned()),
-            Some(names) if names.is_empty() => None,
-            Some(names) => Some(names.join(", ")),
-        };
-        if let Some(gated) = gated {
-            writeln!(
-                out,
-                "groups: multicast leaves by {gated} to members only ({}); unregistered: {}, other routers: {}",
-                self.mode, self.unregistered, self.other_routers
-            )?;
-        }
-        for StaticGroup { interface, vlan, group, source } in &self.fixed {
-            let vlan = vlan.map_or_else(String::new, |vlan| format!(" vlan {vlan}"));
-            let source = source.map_or_else(String::new, |source| format!(" from {source}"));
-            writeln!(out, "group {group}{source} on {interface}{vlan}: static")?;
-        }
-        Ok(())
+/// What a policy says of groups, in a line or more, where there is something to say.
+pub fn group_lines(groups: &Groups) -> Vec<String> {
+    let GroupSummary { learn, gate, mode, unregistered, other_routers, fixed, .. } =
+        GroupSummary::of(groups);
+    let mut lines = Vec::new();
+    if !learn {
+        lines.push("groups: not learnt".to_owned());
     }
+    let gated = match gate {
+        None => Some("every interface".to_owned()),
+        Some(names) if names.is_empty() => None,
+        Some(names) => Some(names.join(", ")),
+    };
+    if let Some(gated) = gated {
+        lines.push(format!(
+            "groups: multicast leaves by {gated} to members only ({mode}); unregistered: {unregistered}, other \
+             routers: {other_routers}"
+        ));
+    }
+    lines.extend(fixed.iter().map(|StaticGroup { interface, vlan, group, source }| {
+        let vlan = vlan.map_or_else(String::new, |vlan| format!(" vlan {vlan}"));
+        let source = source.map_or_else(String::new, |source| format!(" from {source}"));
+        format!("group {group}{source} on {interface}{vlan}: static")
+    }));
+    lines
 }
 
 impl Summary {
@@ -227,7 +229,9 @@ pub fn write_policy(
     for router in &policy.routers {
         writeln!(out, "router {router}")?;
     }
-    GroupSummary::of(&policy.groups).write(out)?;
+    for line in group_lines(&policy.groups) {
+        writeln!(out, "{line}")?;
+    }
     for (fault, mode) in policy.checks.faults() {
         if mode != CheckMode::Enforce {
             writeln!(out, "check {}: {}", fault.label(), mode.label())?;

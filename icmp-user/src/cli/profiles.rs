@@ -2,7 +2,7 @@
 
 use super::{
     DONE, Global,
-    check::{Summary, write_policy},
+    check::{Summary, group_lines, write_policy},
     failure::Failure,
     output::{Out, say},
 };
@@ -203,6 +203,7 @@ pub fn write_difference(
         }
     }
     other.extend(speed_changes(before, after));
+    other.extend(group_changes(before, after));
     other.extend(zone_changes(before, after));
     let name = &after.name;
     if lines.is_empty() && other.is_empty() {
@@ -215,6 +216,24 @@ pub fn write_difference(
         }
     }
     other.iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+/// What they say of groups.
+fn group_changes(before: &CheckedPolicy, after: &CheckedPolicy) -> Vec<String> {
+    let [was, is] = [before, after].map(|policy| group_lines(&policy.groups));
+    let gone = was.iter().filter(|line| !is.contains(line)).map(|line| format!("no longer {line}"));
+    let new = is.iter().filter(|line| !was.contains(line)).cloned();
+    let mut changes: Vec<String> = gone.chain(new).collect();
+    // The numbers have no line of their own.
+    let numbers = |policy: &CheckedPolicy| {
+        let groups = &policy.groups;
+        [groups.per_interface, groups.per_host, groups.joins]
+    };
+    if numbers(before) != numbers(after) {
+        let [was, is] = [before, after].map(|p| numbers(p).map(|n| n.to_string()).join(", "));
+        changes.push(format!("groups an interface, groups a host, joins a second: {was} -> {is}"));
+    }
+    changes
 }
 
 /// The speeds that they give interfaces.

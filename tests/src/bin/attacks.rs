@@ -12,7 +12,15 @@ fn main() -> ExitCode {
     // Before all players ask for it.
     let _ = program();
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let is_wanted = |attack: &&Attack| wanted.is_empty() || wanted.contains(&attack.test());
+    let is = |name: &str, attack: &Attack| attack.name.contains(name) || attack.test() == name;
+    let unknown = wanted.iter().find(|name| !TABLE.iter().any(|attack| is(name, attack)));
+    if let Some(name) = unknown {
+        eprintln!("there is no attack {name:?}; there are:");
+        TABLE.iter().for_each(|attack| eprintln!("  {}", attack.name));
+        return ExitCode::from(2);
+    }
+    let is_wanted =
+        |attack: &&Attack| wanted.is_empty() || wanted.iter().any(|name| is(name, attack));
     let attacks: Vec<&Attack> = TABLE.iter().filter(is_wanted).collect();
     let queue = Mutex::new(attacks.iter().enumerate());
     let done = Mutex::new(Vec::new());

@@ -72,14 +72,16 @@ fn hosts_of_every_version_are_in_the_table_while_they_listen() {
     }
 }
 
-/// A general query as a switch without an address sends it (RFC 4541 2.1.1), and of MLD one from who has one; until all
-/// have had the time to answer.
+/// A general query as a switch without an address sends it (RFC 4541 2.1.1), and of MLD one from who has one, and the
+/// answer of a member of another group; until all have had the time to answer.
 const ASK: &str = r#"
 import socket, sys, time
 from scapy.layers.l2 import Ether
 from scapy.layers.inet import IP, IPOption_Router_Alert
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrHopByHop, RouterAlert, ICMPv6MLQuery2
 from scapy.contrib.igmpv3 import IGMPv3, IGMPv3mq
+from scapy.contrib.igmp import IGMP
+from scapy.layers.inet6 import ICMPv6MLReport
 
 wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 wire.bind(("peer0", 0))
@@ -87,10 +89,17 @@ four = IP(src="0.0.0.0", dst="224.0.0.1", ttl=1, options=[IPOption_Router_Alert(
 four /= IGMPv3(type=0x11, mrcode=1) / IGMPv3mq(qrv=2, qqic=125)
 six = IPv6(src="fe80::77", dst="ff02::1", hlim=1) / IPv6ExtHdrHopByHop(options=[RouterAlert()])
 six /= ICMPv6MLQuery2(mladdr="::", mrd=100)
-if sys.argv[1] == "igmp":
+if sys.argv[1] == "unanswered":
     wire.send(bytes(Ether(src="02:00:00:00:00:01", dst="01:00:5e:00:00:01") / four))
+elif sys.argv[1] == "igmp":
+    wire.send(bytes(Ether(src="02:00:00:00:00:01", dst="01:00:5e:00:00:01") / four))
+    answer = IP(src="10.77.0.2", dst="239.99.0.1", ttl=1, options=[IPOption_Router_Alert()])
+    answer /= IGMP(type=0x16, mrcode=0, gaddr="239.99.0.1")
+    wire.send(bytes(Ether(src="02:00:00:00:00:02", dst="01:00:5e:63:00:01") / answer))
 else:
     wire.send(bytes(Ether(src="02:00:00:00:00:01", dst="33:33:00:00:00:01") / six))
+    answer = IPv6(src="fe80::78", dst="ff0e::99", hlim=1) / IPv6ExtHdrHopByHop(options=[RouterAlert()])
+    wire.send(bytes(Ether(src="02:00:00:00:00:02", dst="33:33:00:00:00:99") / (answer / ICMPv6MLReport(mladdr="ff0e::99"))))
 time.sleep(1.2)
 "#;
 
@@ -178,6 +187,18 @@ fn multicast_leaves_only_to_who_listens() {
     for (group, source) in [("224.0.0.251", HOST4), ("ff02::fb", HOST6)] {
         assert_eq!(reach(&site, source, group), 10, "{group}");
     }
+    daemon.stop();
+}
+
+/// A switch that snoops hands reports only to ports of routers: who hears none isn't told who listens.
+#[test]
+fn where_no_report_comes_nothing_is_kept_back() {
+    let site = Site::new();
+    let daemon = site.start_with("profile = \"host\"\n[groups]\ngate = true\n");
+    python(&site.pair.peer, ASK, &["unanswered"]);
+    assert_eq!(reach(&site, HOST4, "239.7.7.1"), 10);
+    python(&site.pair.peer, ASK, &["igmp"]);
+    assert_eq!(reach(&site, HOST4, "239.7.7.1"), 0);
     daemon.stop();
 }
 

@@ -115,11 +115,16 @@ impl Loaded {
             instance.maps().set_endpoint(0, &cases::endpoint())?;
             let groups = match policy {
                 Policy::Members(groups) => Some(groups),
-                Policy::Observed => Some(0),
+                Policy::Observed => Some(2),
                 _ => None,
             };
             if let Some(groups) = groups {
-                for frame in cases::joined(groups) {
+                let mut frames = cases::joined(groups);
+                // The stream's own has none there, but reports are heard.
+                if policy == Policy::Observed {
+                    frames.remove(1);
+                }
+                for frame in frames {
                     instance.run(Program::Ingress, &frame, 1)?;
                 }
                 std::thread::sleep(cases::ANSWERED);
