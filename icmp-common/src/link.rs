@@ -31,7 +31,7 @@ pub enum Kind {
 }
 
 /// What a type is of these; `None` where it is none of them. IGMP that other than members and queriers send
-/// travels further (DVMRP, PIM, mtrace), and what is obsolete nobody describes.
+/// travels further (DVMRP, PIM, mtrace), and of version 0 only requests are about who listens.
 #[must_use]
 #[inline(always)]
 pub const fn kind(family: u8, ty: u8) -> Option<Kind> {
@@ -39,7 +39,9 @@ pub const fn kind(family: u8, ty: u8) -> Option<Kind> {
         (family::ICMPV4, icmpv4::ROUTER_ADVERTISEMENT) => Some(Kind::Routers),
         (family::ICMPV6, 133..=137 | 141 | 142 | 148 | 149) => Some(Kind::Neighbours),
         (family::ICMPV6, 130..=132 | 143 | 151..=153)
-        | (family::IGMP, 0x11 | 0x12 | 0x16 | 0x17 | 0x22 | 0x30..=0x32) => Some(Kind::Membership),
+        | (family::IGMP, 3 | 5 | 7 | 0x11 | 0x12 | 0x16 | 0x17 | 0x22 | 0x30..=0x32) => {
+            Some(Kind::Membership)
+        }
         _ => None,
     }
 }
@@ -171,6 +173,10 @@ fn members<F: Frame + ?Sized>(frame: &F, packet: &Packet, start: u32) -> u32 {
     let Some(ip) = ipv4::take(&mut frame.cursor().skip(start)) else { return 0 };
     // Not a plain 0: see `Packet::fault`.
     let mut faults = packet.zero;
+    // The requests of version 0 go to an agent, wherever it is (RFC 988): what of them is of this link, sources tell.
+    if packet.ty <= igmp::VERSION_0_LAST {
+        return faults;
+    }
     if ip.ttl != FOR_THIS_LINK {
         faults |= Reason::HOP_LIMIT.bit();
     }

@@ -72,8 +72,8 @@ pub extern "C" fn icmpgate_membership(ctx: *mut xdp_md, packet: *const Packet) -
 /// with more than are kept, and where an address stands alone or with one other, as by a provider's gateway.
 #[inline(always)]
 fn is_from_elsewhere(frame: &XdpFrame<'_>, packet: &Packet) -> bool {
-    let reports =
-        matches!(packet.ty, igmp::REPORT_V1 | igmp::REPORT_V2 | igmp::LEAVE | igmp::REPORT_V3);
+    let reports = packet.ty <= igmp::VERSION_0_LAST
+        || matches!(packet.ty, igmp::REPORT_V1 | igmp::REPORT_V2 | igmp::LEAVE | igmp::REPORT_V3);
     let source = packet.source.v4().to_be();
     let Some(endpoint) = ENDPOINTS.get(INTERFACE_ID.load()) else { return false };
     let is_untagged = ethernet::is_of_no_vlan(frame.cursor())

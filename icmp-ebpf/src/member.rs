@@ -142,10 +142,17 @@ pub extern "C" fn icmpgate_learn(ctx: *mut xdp_md, packet: *const Packet) -> u32
         (family::IGMP, igmp::REPORT_V1) => (record::REPORT, 1),
         (family::IGMP, igmp::REPORT_V2) | (family::ICMPV6, mld::REPORT_V1) => (record::REPORT, 2),
         (family::IGMP, igmp::LEAVE) | (family::ICMPV6, mld::DONE) => (record::LEAVE, 2),
+        // Who speaks version 0 leaves as who speaks version 2 does, and knows no sources.
+        (family::IGMP, igmp::JOIN_V0 | igmp::CONFIRM_V0) => (record::REPORT, 2),
+        (family::IGMP, igmp::LEAVE_V0) => (record::LEAVE, 2),
         _ => return advertised(&frame, packet, learning),
     };
     // A group alone, behind what a report of its family has before it.
-    let at = if address == mld::ADDRESS { 8 } else { 4 };
+    let at = match address {
+        mld::ADDRESS => 8,
+        _ if packet.ty <= igmp::VERSION_0_LAST => igmp::GROUP_V0,
+        _ => 4,
+    };
     let Some(group) = group(&frame, packet.offset + at, address) else { return 0 };
     learning.key.group = group.0;
     let one = Record { kind, version, sources: 0, reporter: learning.reporter, now: learning.now };

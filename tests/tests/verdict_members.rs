@@ -3,7 +3,7 @@
 //! program reads them from the wire, and keeps to its bounds. Linux hosts and bridges are in `live`.
 
 use icmp_common::{
-    abi::{LINKS, origin},
+    abi::{GROUPS, LINKS, origin},
     member::{REPORTERS, SOURCES, Stats},
     verdict::Verdict,
 };
@@ -172,6 +172,56 @@ fn older_versions_join_and_leave() {
         expires(GROUP6)
     );
     assert!(expires("239.1.1.2") > 250.0);
+}
+
+/// RFC 988: requests to an agent, with an identifier before the group and an access key behind it.
+#[test]
+fn version_0_joins_confirms_and_leaves() {
+    let mut gate = gate("");
+    let request = |ty: u8, group: &str| {
+        let message = Message::new(ty, 0).word(7).octets(octets(group)).octets([0; 8]);
+        Ipv4::between("192.0.2.7", "192.0.2.1").ttl(9).igmp(message).frame().build()
+    };
+    gate.run(&request(3, GROUP));
+    gate.run(&request(7, "239.1.1.2"));
+    for group in [GROUP, "239.1.1.2"] {
+        let expected = Some(("exclude", vec![], vec!["192.0.2.7".to_owned()]));
+        assert_eq!(told(&mut gate, group), expected, "{group}");
+        assert_eq!(joined(&mut gate)[group].version, 2);
+    }
+    gate.run(&request(5, GROUP));
+    assert_eq!(told(&mut gate, GROUP), Some(("exclude", vec![], vec![])));
+    assert_eq!((stats(&mut gate).joins, stats(&mut gate).leaves), (2, 1));
+    // Its other requests, and replies, say nothing of who listens; nor does one about what is no group.
+    for ty in [1, 2, 4, 6, 8] {
+        gate.run(&request(ty, "239.1.1.3"));
+    }
+    gate.run(&request(3, "192.0.2.9"));
+    assert_eq!(joined(&mut gate).len(), 2);
+}
+
+/// All the room that there is.
+#[test]
+fn a_table_that_is_full_takes_no_more() {
+    let most = u32::try_from(GROUPS).expect("it fits");
+    let mut gate = gate(&format!(
+        "max-per-interface = {most}\nmax-per-host = {most}\njoins-per-second = 1000000"
+    ));
+    let group = |n: u32| record(4, &std::net::Ipv4Addr::from(0xef01_0000 + n).to_string(), &[], 0);
+    let all: Vec<Vec<u8>> = (0..most).map(group).collect();
+    for records in all.chunks(180) {
+        gate.send(&report("192.0.2.7", records));
+    }
+    gate.settle();
+    assert_eq!(joined(&mut gate).len(), GROUPS);
+    assert_eq!(stats(&mut gate), Stats { joins: most.into(), ..Stats::default() });
+    // By another host, on another link, of which the interface has its own count.
+    gate.run(&report("fe80::7", &[record(4, GROUP6, &[], 0)]));
+    let after = stats(&mut gate);
+    assert_eq!((joined(&mut gate).len(), after.table_full + after.interface_full), (GROUPS, 1));
+    // Who is a member stays one.
+    gate.run(&report("192.0.2.7", &[record(2, "239.1.0.0", &[], 0)]));
+    assert_eq!(stats(&mut gate), after);
 }
 
 /// What isn't to be believed, or says nothing, leaves no trace.

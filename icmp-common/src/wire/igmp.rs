@@ -1,5 +1,13 @@
 //! IGMP, versions 0 (RFC 988), 1 (RFC 1112), 2 (RFC 2236) and 3 (RFC 9776), straight on IP.
 
+/// A request of version 0 to join a group.
+pub const JOIN_V0: u8 = 3;
+/// Likewise to leave it.
+pub const LEAVE_V0: u8 = 5;
+/// Likewise to stay in it.
+pub const CONFIRM_V0: u8 = 7;
+/// Where their group stands: behind an identifier.
+pub const GROUP_V0: u32 = 8;
 /// A membership query, of any version.
 pub const QUERY: u8 = 0x11;
 /// A version 1 report.
