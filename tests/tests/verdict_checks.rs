@@ -474,6 +474,8 @@ fn every_reason_is_reached() {
             // They take the machine's routes.
             (None, reason) if BY_ROUTES & reason.bit() != 0 => "in `verdict_redirected`",
             (None, Reason::REDIRECT_UNFOUNDED) => "in `verdict_redirects`",
+            // It takes a querier that all have had the time to answer.
+            (None, Reason::NO_MEMBER) => "in `verdict_members`",
             (None, _) => panic!("no packet comes to {}", entry.label),
         };
         println!("{:<32} {how}", entry.label);
