@@ -148,8 +148,13 @@ impl Link {
     #[must_use]
     #[inline(always)]
     pub const fn is_known(&self, now: u64) -> bool {
-        let is_heard = self.is_own != 0 || is_ahead(self.heard_until, now);
-        self.has_querier(now) && self.answered != 0 && !is_ahead(self.answered, now) && is_heard
+        self.has_answers(now) && (self.is_own != 0 || is_ahead(self.heard_until, now))
+    }
+
+    /// Whether somebody asks, and all have had the time to answer.
+    #[inline(always)]
+    const fn has_answers(&self, now: u64) -> bool {
+        self.has_querier(now) && self.answered != 0 && !is_ahead(self.answered, now)
     }
 
     /// Takes a query from a source; whether it is the elected querier's, whose queries alone set timers.
@@ -190,7 +195,7 @@ impl Link {
     /// From when all have answered, after this query.
     #[inline(always)]
     const fn answered(&self, query: &Query, now: u64) -> u64 {
-        if self.is_known(now) {
+        if self.has_answers(now) {
             // Later times look like those to come, once they wrap.
             return now;
         }

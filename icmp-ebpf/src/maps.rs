@@ -93,6 +93,9 @@ pub static MIRROR: Array<u64, { mirror::word::COUNT }> = Array::new();
 #[btf_map]
 pub static REQUESTS: LruHashMap<flow::Request, u64, { flow::REQUESTS }> = LruHashMap::new();
 
+/// `EEXIST`: what an insertion that must be the first says where another CPU's was.
+pub const EEXIST: i32 = 17;
+
 /// Of a map whose elements are made when they come, not all at the start (`BPF_F_NO_PREALLOC`).
 const AS_THEY_COME: usize = 1;
 

@@ -16,7 +16,9 @@ use crate::{
     atomic,
     clock::Clock,
     frame::{Buffer, XdpFrame},
-    maps::{EMPTY, GROUPS, GROUPS_HELD, INTERFACE_ID, LEARNING, LINKS, MEMBER_STATS, REGISTERED},
+    maps::{
+        EEXIST, EMPTY, GROUPS, GROUPS_HELD, INTERFACE_ID, LEARNING, LINKS, MEMBER_STATS, REGISTERED,
+    },
     rule,
     skb::SkbFrame,
 };
@@ -26,7 +28,7 @@ use aya_ebpf::{
 };
 use core::hint::black_box;
 use icmp_common::{
-    abi::{GroupPolicy, HELD_WORDS, family, group_flag, hook, host_word},
+    abi::{GroupPolicy, family, group_flag, hook, host_word},
     bucket,
     link::{Kind, kind},
     member::{
@@ -42,11 +44,8 @@ use icmp_common::{
         mld, pim,
     },
 };
-
 use zerocopy::FromZeros;
 
-/// `EEXIST`.
-const EEXIST: i32 = 17;
 /// How often a group that another CPU has is tried again.
 const TRIES: u32 = 128;
 /// The octets of as many sources as are kept.
@@ -63,10 +62,8 @@ pub struct Learning {
     now: u64,
     /// See [`reporter`].
     reporter: u64,
-    /// See [`Times`].
-    membership: u64,
-    /// Likewise.
-    last_member: u64,
+    /// How long things last on the link.
+    times: Times,
     /// What the policy says.
     policy: GroupPolicy,
     /// Its secret.
@@ -104,10 +101,7 @@ fn learn_of_link<F: Buffer>(frame: &F, packet: &Packet, faults: u32) {
 /// Whether a frame is to a group of the link layer.
 #[inline(always)]
 fn is_to_many<F: Buffer>(frame: &F) -> bool {
-    frame
-        .cursor()
-        .take::<[u8; ethernet::HEADER as usize]>()
-        .is_some_and(|[first, ..]| first & 1 != 0)
+    ethernet::take(&mut frame.cursor()).is_some_and(|ethernet| ethernet.to_group)
 }
 
 #[inline(always)]
@@ -134,7 +128,7 @@ pub extern "C" fn icmpgate_learn(ctx: *mut xdp_md, packet: *const Packet) -> u32
     }
     if let Some(link) = LINKS.get_ptr_mut(&learning.key.link) {
         // SAFETY: a word of an element of the map.
-        unsafe { (*link).heard_until = learning.now.wrapping_add(learning.membership) };
+        unsafe { (*link).heard_until = learning.now.wrapping_add(learning.times.membership) };
     }
     let address = if packet.family == family::ICMPV6 { mld::ADDRESS } else { igmp::ADDRESS };
     let (kind, version) = match (packet.family, packet.ty) {
@@ -217,12 +211,11 @@ fn begin<F: Buffer>(frame: &F, version: u16, source: Address) -> Option<&'static
     learning.key.link = LinkKey { interface: INTERFACE_ID.load() as u16, version, outer, inner };
     learning.now = Clock::new().now(0);
     learning.reporter = reporter(source);
-    let times = match LINKS.get_ptr(&learning.key.link) {
+    learning.times = match LINKS.get_ptr(&learning.key.link) {
         // SAFETY: an element of the map, its words read one by one.
         Some(link) => unsafe { &*link }.times(learning.now),
         None => Link::default().times(learning.now),
     };
-    (learning.membership, learning.last_member) = (times.membership, times.last_member);
     Some(learning)
 }
 
@@ -409,9 +402,8 @@ pub extern "C" fn icmpgate_learn_group(found: *mut Group) -> u32 {
     // SAFETY: as above; the caller has the group to itself.
     let Some(group) = (unsafe { found.as_mut() }) else { return 0 };
     let Some(learning) = learning() else { return 0 };
-    let times = Times { membership: learning.membership, last_member: learning.last_member };
-    let Learning { record, step, .. } = learning;
-    group.record(record, &times, step);
+    let Learning { record, times, step, .. } = learning;
+    group.record(record, times, step);
     0
 }
 
@@ -566,7 +558,6 @@ fn host(learning: &Learning, reporter: u64) -> u32 {
 /// Adds to a word of how many groups there are; what it was.
 #[inline(always)]
 fn held(word: u32, more: i32) -> Option<u32> {
-    const _: () = assert!(HELD_WORDS <= u32::MAX as usize);
     let at = GROUPS_HELD.get_ptr_mut(word)?;
     // SAFETY: an element of the map.
     Some(unsafe {

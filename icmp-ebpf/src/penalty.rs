@@ -15,7 +15,7 @@
 
 use crate::{
     atomic, fib, key, local,
-    maps::{INTERFACE_ID, PENALTY_BOX, PENALTY_STATS},
+    maps::{EEXIST, INTERFACE_ID, PENALTY_BOX, PENALTY_STATS},
     mirror,
 };
 use aya_ebpf::{
@@ -30,9 +30,6 @@ use icmp_common::{
     penalty::{self, Source, SourceKey, Step, end, flag, refusal},
     wire::ipv6::Address,
 };
-
-/// `EEXIST`.
-const EEXIST: i32 = 17;
 
 /// Whether a packet's source is in the box of its rule: 1, or 0. If so, it is counted there. A global
 /// function, which the verifier looks at once.

@@ -62,6 +62,13 @@ impl Frame {
         self
     }
 
+    /// To a group of stations; which doesn't matter.
+    #[must_use]
+    pub fn to_many(mut self) -> Self {
+        self.addresses[0] |= 1;
+        self
+    }
+
     /// Octets behind the packet, none of them zero, so that whoever sums them notices.
     #[must_use]
     pub fn pad(mut self, n: usize) -> Self {

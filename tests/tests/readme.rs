@@ -230,17 +230,12 @@ fn every_metric_of_readme_is_served_and_every_served_one_is_in_readme() {
     );
     // Who asks is served once somebody has, and what is kept back once something is, when all have had the time to answer.
     let wire = site.pair.host.wire(HOST_IF);
-    let to_many = |packet: Ipv4| {
-        let mut frame = packet.frame().build();
-        frame[0] |= 1;
-        frame
-    };
     let asks = igmp(0x11, 1, "0.0.0.0").octets([2, 125, 0, 0]);
     let asks = Ipv4::between(HOST4, "224.0.0.1").ttl(1).igmp(asks);
-    wire.try_send(&to_many(asks)).expect("it is sent");
+    wire.try_send(&asks.frame().to_many().build()).expect("it is sent");
     thread::sleep(Duration::from_millis(1_200));
     let stream = Ipv4::between(HOST4, "239.1.1.1").payload(17, [0; 8]);
-    wire.try_send(&to_many(stream)).expect_err("nobody listens");
+    wire.try_send(&stream.frame().to_many().build()).expect_err("nobody listens");
     // A counter is served when it has counted.
     site.pair.peer.tool(&format!("ping -c 1 -W 5 {HOST4}"));
     let text = site.done("stats --prometheus");

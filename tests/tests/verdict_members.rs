@@ -12,7 +12,7 @@ use icmpgate::{
     observe::{GroupState, groups, queriers},
 };
 use icmpgate_tests::{
-    Frame, Gate, Ipv4, Ipv6, Message,
+    Gate, Ipv4, Ipv6, Message,
     gate::OPEN,
     message::{igmp, igmp_report, mld, mld_report},
 };
@@ -27,18 +27,11 @@ fn gate(rest: &str) -> Gate {
 }
 
 fn four(from: &str, to: &str, message: Message) -> Vec<u8> {
-    to_many(Ipv4::between(from, to).ttl(1).igmp(message).frame())
+    Ipv4::between(from, to).ttl(1).igmp(message).frame().to_many().build()
 }
 
 fn six(from: &str, to: &str, message: Message) -> Vec<u8> {
-    to_many(Ipv6::between(from, to).hop_limit(1).icmp(message).frame())
-}
-
-/// To a group of the link layer; which doesn't matter.
-fn to_many(frame: Frame) -> Vec<u8> {
-    let mut frame = frame.build();
-    frame[0] |= 1;
-    frame
+    Ipv6::between(from, to).hop_limit(1).icmp(message).frame().to_many().build()
 }
 
 fn octets(address: &str) -> Vec<u8> {
@@ -435,7 +428,7 @@ fn asked() -> Ipv4 {
 
 /// A datagram to a group, as it is sent on a link.
 fn datagram(group: &str, tags: usize) -> Vec<u8> {
-    to_many(Ipv4::between("192.0.2.1", group).payload(17, [0; 8]).frame().tags(tags))
+    Ipv4::between("192.0.2.1", group).payload(17, [0; 8]).frame().tags(tags).to_many().build()
 }
 
 /// Whether it leaves.
@@ -453,13 +446,13 @@ fn wait_for_answers() {
 fn nothing_is_kept_back_until_all_have_had_the_time_to_answer() {
     let mut gate = gate("gate = true");
     assert!(leaves(&mut gate, GROUP, 0), "nobody has asked");
-    gate.run(&to_many(asked().frame()));
+    gate.run(&asked().frame().to_many().build());
     assert!(leaves(&mut gate, GROUP, 0), "its members are about to answer");
     gate.run(&report("192.0.2.7", &[record(2, GROUP, &[], 0)]));
     wait_for_answers();
     assert!(leaves(&mut gate, GROUP, 0));
     assert!(!leaves(&mut gate, "239.1.1.2", 0), "nobody has answered");
-    gate.run(&to_many(asked().frame()));
+    gate.run(&asked().frame().to_many().build());
     assert!(!leaves(&mut gate, "239.1.1.2", 0), "and it stays known");
 }
 
@@ -467,7 +460,7 @@ fn nothing_is_kept_back_until_all_have_had_the_time_to_answer() {
 #[test]
 fn what_was_joined_while_nothing_was_learnt_is_not_kept_back() {
     let mut gate = gate("gate = true");
-    gate.run(&to_many(asked().frame()));
+    gate.run(&asked().frame().to_many().build());
     wait_for_answers();
     assert!(leaves(&mut gate, GROUP, 0), "no report comes here");
     gate.run(&report("192.0.2.8", &[record(2, "239.1.1.9", &[], 0)]));
@@ -485,8 +478,8 @@ fn nothing_of_a_vlan_is_kept_back_where_tags_may_be_taken_off() {
         let mut gate = gate("gate = true");
         gate.endpoint(&Endpoint { vlan_unknown, ..Endpoint::default() });
         let query = asked();
-        gate.run_egress(origin::GENERATED, &to_many(query.frame().tags(1)));
-        gate.run_egress(origin::GENERATED, &to_many(query.frame()));
+        gate.run_egress(origin::GENERATED, &query.frame().tags(1).to_many().build());
+        gate.run_egress(origin::GENERATED, &query.frame().to_many().build());
         wait_for_answers();
         assert_eq!(leaves(&mut gate, GROUP, 1), vlan_unknown);
         assert!(!leaves(&mut gate, GROUP, 0));
@@ -500,12 +493,12 @@ fn a_group_is_registered_for_as_long_as_on_any_link() {
     // The times of VLAN 100 are the shortest that there are.
     let message = igmp(0x11, 1, "0.0.0.0").octets([1, 1, 0, 0]);
     let hasty = Ipv4::between("0.0.0.0", "224.0.0.1").ttl(1).igmp(message);
-    gate.run(&to_many(asked().frame().tags(2)));
+    gate.run(&asked().frame().tags(2).to_many().build());
     let other = Ipv4::between("192.0.2.8", "239.1.1.9").ttl(1).igmp(igmp(0x16, 0, "239.1.1.9"));
     gate.run(&other.frame().tags(2).build());
     let joins = Ipv4::between("192.0.2.7", GROUP).ttl(1).igmp(igmp(0x16, 0, GROUP));
     gate.run(&joins.frame().build());
-    gate.run(&to_many(hasty.frame().tags(1)));
+    gate.run(&hasty.frame().tags(1).to_many().build());
     gate.run(&joins.frame().tags(1).build());
     std::thread::sleep(std::time::Duration::from_millis(2_200));
     assert!(!leaves(&mut gate, GROUP, 2), "it has a member elsewhere");
@@ -522,12 +515,12 @@ fn links_where_nobody_is_make_room() {
     }
     gate.settle();
     let known = |gate: &mut Gate| queriers(gate.instance().maps()).expect("readable").len();
-    gate.run(&to_many(asked().frame().tags(2)));
+    gate.run(&asked().frame().tags(2).to_many().build());
     assert_eq!(known(&mut gate), LINKS, "all are taken");
     wait_for_answers();
     let secret = gate.instance().maps().policy_info().expect("readable").secret;
     gate.instance().maps().groups_mut().sweep(secret).expect("swept");
-    gate.run(&to_many(asked().frame().tags(2)));
+    gate.run(&asked().frame().tags(2).to_many().build());
     assert_eq!(known(&mut gate), 1);
 }
 
@@ -540,7 +533,7 @@ fn a_query_that_others_could_not_hear_is_none() {
     assert!(leaves(&mut gate, GROUP, 0));
     assert!(queriers(gate.instance().maps()).expect("readable").is_empty());
     // Nor does one of a group make its members answer.
-    gate.run(&to_many(asked().frame()));
+    gate.run(&asked().frame().to_many().build());
     gate.run(&report("192.0.2.7", &[record(4, GROUP, &[], 0)]));
     let about = Ipv4::between("0.0.0.0", GROUP).ttl(1).igmp(igmp(0x11, 10, GROUP));
     gate.run(&about.frame().build());

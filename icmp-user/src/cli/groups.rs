@@ -7,7 +7,7 @@ use super::{
     watch::blocking,
 };
 use crate::{
-    datapath::{Error, Groups, Maps, PinDir},
+    datapath::{Error, Maps, PinDir},
     observe::{GroupState, QuerierState, groups, queriers},
 };
 use serde::Serialize;
@@ -161,8 +161,9 @@ pub async fn sweep(pins: PinDir) {
         tokio::time::sleep(SWEEP).await;
         let pins = pins.clone();
         let swept = blocking(move || {
-            let secret = Maps::open(&pins)?.policy_info()?.secret;
-            Groups::open(&pins)?.sweep(secret)
+            let mut maps = Maps::open(&pins)?;
+            let secret = maps.policy_info()?.secret;
+            maps.groups_mut().sweep(secret)
         });
         match swept.await {
             // Detached by another command: there is nothing to sweep.

@@ -1,7 +1,7 @@
 //! Who is a member of what, as the kernel program has learnt it, and clearing away what has run out.
 
 use super::{
-    Error, PinDir,
+    Error,
     elements::Elements,
     link::bpf,
     maps::{Value, entries},
@@ -57,15 +57,6 @@ impl Groups {
             held: Elements::of(&held, name::GROUPS_HELD)?,
             _held: held,
         })
-    }
-
-    /// Those of a pinned instance.
-    ///
-    /// # Errors
-    /// [`Error::NoInstance`] where there is none, or a map that can't be opened.
-    pub fn open(pins: &PinDir) -> Result<Self, Error> {
-        pins.require()?;
-        Self::from(|name| super::maps::pinned(pins, name))
     }
 
     /// Every group that has members, and when it was looked at, in the unit of bucket time.

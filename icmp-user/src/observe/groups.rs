@@ -9,7 +9,7 @@ use icmp_common::{
 };
 use serde::Serialize;
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -102,10 +102,9 @@ impl MembershipState {
     /// # Errors
     /// Where a map can't be read.
     pub fn read(maps: &Maps) -> Result<Self, Error> {
-        let (known, groups) = (maps.interfaces()?, maps.groups());
+        let (names, groups) = (Names::of(maps)?, maps.groups());
         let held = groups.held()?;
         let of = |id: u32| held.get(id as usize).copied().unwrap_or(0);
-        let names = Names::of(maps)?;
         let mut gated: Vec<GatedState> = Vec::new();
         for (key, counter) in groups.gated()? {
             let (interface, group) = (names.get(&key.link), address(key.group));
@@ -124,8 +123,8 @@ impl MembershipState {
         gated.truncate(TOP);
         gated.sort_by(|a, b| (&a.interface, a.group).cmp(&(&b.interface, b.group)));
         Ok(Self {
-            held: known.into_iter().map(|(id, name, _)| (name, of(id))).collect(),
-            queriers: queriers(maps)?,
+            held: names.0.iter().map(|(id, name)| (name.clone(), of(*id))).collect(),
+            queriers: queriers_by(&names, maps)?,
             stats: groups.stats()?,
             gated,
         })
@@ -153,11 +152,14 @@ pub fn groups(maps: &Maps) -> Result<Vec<GroupState>, Error> {
 /// # Errors
 /// Where a map can't be read.
 pub fn queriers(maps: &Maps) -> Result<Vec<QuerierState>, Error> {
-    let names = Names::of(maps)?;
+    queriers_by(&Names::of(maps)?, maps)
+}
+
+fn queriers_by(names: &Names, maps: &Maps) -> Result<Vec<QuerierState>, Error> {
     let links = maps.groups().links()?;
     let now = bucket_time();
     let mut states: Vec<_> =
-        links.iter().map(|(key, link)| querier(&names, key, link, now)).collect();
+        links.iter().map(|(key, link)| querier(names, key, link, now)).collect();
     states.sort_by(|a, b| {
         let by = |s: &QuerierState| (s.interface.clone(), s.vlan, s.inner_vlan, s.protocol);
         by(a).cmp(&by(b))
@@ -166,7 +168,7 @@ pub fn queriers(maps: &Maps) -> Result<Vec<QuerierState>, Error> {
 }
 
 /// The names of interfaces by their stable index.
-struct Names(HashMap<u32, String>);
+struct Names(BTreeMap<u32, String>);
 
 impl Names {
     fn of(maps: &Maps) -> Result<Self, Error> {
@@ -262,7 +264,7 @@ mod tests {
     const LINK: LinkKey = LinkKey { interface: 3, version: 4, outer: 7, inner: 0 };
 
     fn names() -> Names {
-        Names(HashMap::from([(3, "eth1".to_owned())]))
+        Names(BTreeMap::from([(3, "eth1".to_owned())]))
     }
 
     #[test]
