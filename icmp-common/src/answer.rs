@@ -7,6 +7,7 @@
 //! the machine's order as they lie in the packet.
 
 use crate::abi::{ENDPOINT_ADDRESSES, Endpoint, Rule, family};
+use crate::branchless::{is_some, select, top_bit};
 use crate::wire::checksum::{finish, pseudo_header};
 use crate::wire::icmpv4::{self, FRAGMENTATION_NEEDED, PARAMETER_PROBLEM, UNREACHABLE};
 use crate::wire::icmpv6;
@@ -255,35 +256,32 @@ pub fn source_v6(endpoint: &Endpoint, to: Address) -> Address {
         return Address(endpoint.link_local);
     }
     let [high, low] = to.words();
-    let (mut found, mut least) = (Address([0, 0]), [u64::MAX, u64::MAX]);
+    let (mut found, mut best) = ([0, 0], 0_u64);
     // By reference: a copy of all is more than the kernel program's stack has left.
     for &entry in &endpoint.v6 {
-        let candidate = Address(entry);
-        let [a, b] = candidate.words();
-        // Of two differences the one with more leading zeros: the highest bit decides, so what
-        // follows it is filled.
-        let differs = [filled(a ^ high), if a == high { filled(b ^ low) } else { u64::MAX }];
-        if entry[0] | entry[1] != 0
-            && (found.is_unspecified()
-                || differs[0] < least[0]
-                || differs[0] == least[0] && differs[1] < least[1])
-        {
-            (found, least) = (candidate, differs);
-        }
+        let [a, b] = Address(entry).words();
+        let lower = is_some(a ^ high).wrapping_neg() | b ^ low;
+        // More than 0 for any address, so that the first has one to exceed.
+        let in_common = 129 - significant(a ^ high) - significant(lower);
+        let rank = in_common * is_some(entry[0] | entry[1]);
+        let is_better = top_bit(best.wrapping_sub(rank));
+        found = [select(is_better, entry[0], found[0]), select(is_better, entry[1], found[1])];
+        best = select(is_better, rank, best);
     }
-    found
+    Address(found)
 }
 
-/// All bits below the highest one that is set.
+/// How many bits a number has, leading zeros excepted. A loop has, to the verifier, a step for each bit; this has as
+/// many ones as bits.
 #[inline(always)]
-const fn filled(word: u64) -> u64 {
-    let mut word = word;
+const fn significant(number: u64) -> u64 {
+    let mut number = number;
     let mut by = 1;
     while by < 64 {
-        word |= word >> by;
+        number |= number >> by;
         by *= 2;
     }
-    word
+    number.count_ones() as u64
 }
 
 /// The type of the reply to a request of this family and type.

@@ -11,6 +11,7 @@
 pub mod abi;
 pub mod answer;
 pub mod answerable;
+pub mod branchless;
 pub mod bucket;
 pub mod cells;
 pub mod classify;

@@ -7,7 +7,7 @@
 //!
 //! The functions are pure: time is passed in, and whoever calls them has the group to itself ([`Group::lock`]).
 
-use crate::opaque::opaque;
+use crate::branchless::{is_some, select, top_bit};
 use crate::wire::ipv6::Address;
 use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes, KnownLayout};
 
@@ -124,30 +124,10 @@ pub const fn is_ahead(until: u64, now: u64) -> bool {
     until != 0 && (until.wrapping_sub(now) as i64) > 0
 }
 
-/// 1 where a number isn't 0, without a branch. A search that branches for each of its places in turn has, to the
-/// verifier, as many ways as there are sets of places.
-#[inline(always)]
-fn is_some(number: u64) -> u64 {
-    top_bit(number | number.wrapping_neg())
-}
-
-/// [`is_ahead`], likewise.
+/// [`is_ahead`], without a branch.
 #[inline(always)]
 fn is_ahead_bit(until: u64, now: u64) -> u64 {
     top_bit(now.wrapping_sub(until)) & is_some(until)
-}
-
-/// The first where a bit is 1, else the second; likewise. By a product: of a mask that is all ones or none, a verifier
-/// since Linux 6.18 follows both, as of a branch.
-#[inline(always)]
-fn select(bit: u64, yes: u64, no: u64) -> u64 {
-    no.wrapping_add(yes.wrapping_sub(no).wrapping_mul(bit))
-}
-
-/// Opaque on both sides, or the compiler makes a comparison of it, and a branch.
-#[inline(always)]
-fn top_bit(number: u64) -> u64 {
-    opaque(opaque(number as usize) >> 63) as u64
 }
 
 /// Of two times the earlier.

@@ -4,10 +4,7 @@
 //! meanwhile. Which rule applies was worked out by the loader: here it is one index into a table
 //! (see [`PolicyTable`]).
 
-use crate::{
-    INTERNAL_ERROR, answer, error::Faults, flow, frame::Buffer, limit, local, redirected, routers,
-    rule,
-};
+use crate::{INTERNAL_ERROR, answer, ask, error::Faults, flow, frame::Buffer, limit, local, rule};
 use icmp_common::{
     abi::{
         self, PolicyTable, RULE_NONE, Rule, Trace, action, fragment, hook, policy_flag, rule_flag,
@@ -127,24 +124,20 @@ fn outcome<F: Buffer>(
     // Of what is left, whose flow it is about, whether the routes bear it out, and whether the router is a listed one;
     // most rules ask nothing of that.
     if rule.flags & rule_flag::ASKS != 0 {
-        let flow = flow::judge(frame, packet, rule);
-        let redirect = redirected::judge(frame, packet, rule);
-        let listed = routers::judge::<F>(packet, policy, rule);
-        let is_stranger = listed == Some(false) && rule.flags & rule_flag::ROUTERS != 0;
-        let stranger = if is_stranger { Reason::ROUTER_UNLISTED.bit() } else { 0 };
-        decision.flow |= flow.state;
-        let by_rule = (flow.faults | redirect.faults | stranger) & !rule.checks_off;
+        let asked = ask::judge(frame, packet, policy, rule);
+        decision.flow |= asked.state();
+        let by_rule = asked.faults() & !rule.checks_off;
         decision.faults |= by_rule;
         faults |= by_rule;
         let enforced = enforced(by_rule);
         if enforced != 0 {
             return Outcome::new(Reason::first(enforced), Mode::Enforce);
         }
-        deciding = flow.rule(policy, rule);
-        if !redirect.is_verified && rule.flags & rule_flag::VERIFY != 0 {
+        deciding = flow::rule(asked.state(), asked.is_apart(), policy, rule);
+        if !asked.is_verified() && rule.flags & rule_flag::VERIFY != 0 {
             instead = Some(Reason::REDIRECT_UNVERIFIED);
-        } else if flow.state == state::LIVE && rule.flags & rule_flag::EXCEPT_OWN_REQUESTS != 0
-            || listed == Some(true) && rule.flags & rule_flag::EXCEPT_LISTED_ROUTERS != 0
+        } else if asked.state() == state::LIVE && rule.flags & rule_flag::EXCEPT_OWN_REQUESTS != 0
+            || asked.is_listed() && rule.flags & rule_flag::EXCEPT_LISTED_ROUTERS != 0
         {
             instead = Some(Reason::ACCEPTED);
         }

@@ -3,14 +3,14 @@
 //! What an error quotes is kept until its rule is known, so that only those pay for the question whose rule asks.
 
 use crate::{
-    frame::{Buffer, XdpFrame},
+    frame::XdpFrame,
     local,
     maps::{ENDPOINTS, INTERFACE_ID, QUOTED},
     request, socket,
 };
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use icmp_common::{
-    abi::{PolicyTable, RULE_NONE, RULES, Rule, action, endpoint_flag, hook, rule_flag},
+    abi::{PolicyTable, RULE_NONE, RULES, Rule, action, endpoint_flag, rule_flag},
     flow::{Flow, answered, kind, state},
     parse::{Packet, stage},
     verdict::Reason,
@@ -28,34 +28,32 @@ pub struct Found {
     pub apart: bool,
 }
 
-impl Found {
-    /// The rule that says what becomes of a packet, where this is its own: that for unknown flows, which is not
-    /// drawn from for what is live. An error that isn't trusted as those are is of the budget for unknown flows, where
-    /// there is one.
-    #[inline(always)]
-    pub fn rule<'a>(&self, policy: &'a PolicyTable, rule: &'a Rule) -> &'a Rule {
-        if self.state != state::UNKNOWN && !self.apart || rule.unknown == RULE_NONE {
-            return rule;
-        }
-        // A mask and not a comparison, as in `decide`.
-        let apart = &policy.rules[usize::from(rule.unknown) & (RULES - 1)];
-        if self.state == state::UNKNOWN || apart.action == action::LIMIT { apart } else { rule }
+/// The rule that says what becomes of a packet of whose flow this is found, where `rule` is its own: that for unknown
+/// flows, which is not drawn from for what is live. An error that is [apart](Found::apart) is of the budget for unknown
+/// flows, where there is one.
+#[inline(always)]
+pub fn rule<'a>(of_flow: u8, is_apart: bool, policy: &'a PolicyTable, rule: &'a Rule) -> &'a Rule {
+    if of_flow != state::UNKNOWN && !is_apart || rule.unknown == RULE_NONE {
+        return rule;
     }
+    // A mask and not a comparison, as in `decide`.
+    let apart = &policy.rules[usize::from(rule.unknown) & (RULES - 1)];
+    if of_flow == state::UNKNOWN || apart.action == action::LIMIT { apart } else { rule }
 }
 
-/// Beside the state that [`icmpgate_flow`] gives: the error states no MTU.
+/// Beside the state that [`find`] gives: the error states no MTU.
 const NO_MTU: u32 = 1 << 8;
 
 /// Looks for the flow of a packet, where its rule asks.
 #[inline(always)]
-pub fn judge<F: Buffer>(frame: &F, packet: &Packet, rule: &Rule) -> Found {
+pub fn judge(ctx: *mut xdp_md, packet: &Packet, rule: &Rule) -> Found {
     // Of an answer nothing can be wrong; it is asked about where something depends on it.
     let depends = rule.unknown != RULE_NONE || rule.flags & rule_flag::EXCEPT_OWN_REQUESTS != 0;
     let asks = rule.flags & rule_flag::FLOW != 0 && (packet.stage == stage::ERROR || depends);
-    if F::HOOK != hook::INGRESS || !asks {
+    if !asks {
         return Found { state: state::NONE, faults: 0, apart: false };
     }
-    let found = frame.flow(packet, rule.checks & Reason::FLOW_CONTRADICTED.bit());
+    let found = find(ctx, packet, rule.checks & Reason::FLOW_CONTRADICTED.bit() != 0);
     let (state, no_mtu) = (found as u8, found & NO_MTU != 0);
     let faults = match state {
         state::CONTRADICTED => Reason::FLOW_CONTRADICTED.bit(),
@@ -78,19 +76,15 @@ pub fn note(flow: &Flow) {
 }
 
 /// What is known of the flow of a packet: one of [`state`], and [`NO_MTU`]. What is in transit is none of this
-/// machine's, unless it is asked for. A global function, which the verifier looks at once.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn icmpgate_flow(ctx: *mut xdp_md, packet: *const Packet, in_transit: u32) -> u32 {
-    // SAFETY: the only caller hands over a reference, and the verifier checks the size that BTF
-    // says. It also wants to see that it isn't null.
-    let Some(packet) = (unsafe { packet.as_ref() }) else { return state::NONE.into() };
+/// machine's, unless it is asked for.
+#[inline(always)]
+fn find(ctx: *mut xdp_md, packet: &Packet, in_transit: bool) -> u32 {
     if packet.stage != stage::ERROR {
         let ctx = XdpContext::new(ctx);
         return answer(&XdpFrame::new(&ctx), packet).into();
     }
     let Some(quoted) = QUOTED.get(0) else { return state::NONE.into() };
-    if in_transit == 0 && quoted.in_transit {
+    if !in_transit && quoted.in_transit {
         return state::NONE.into();
     }
     let state = match quoted.kind {

@@ -3,13 +3,12 @@
 
 use crate::{
     answer::{Asked, icmpgate_answer},
-    error, flow, link,
+    ask, error, link,
     maps::SCRATCH as SCRATCH_MAP,
     member,
     multicast::{self, fate},
     penalty::icmpgate_offence,
     pipeline::icmpgate_read,
-    redirected,
 };
 use aya_ebpf::{
     bindings::xdp_md,
@@ -70,10 +69,8 @@ pub trait Buffer: Frame + Sized {
     fn judge(&self, packet: &Packet) -> u64;
     /// The faults of a message for one link alone: see [`crate::link`].
     fn judge_link(&self, packet: &Packet) -> u64;
-    /// What is known of the flow of what arrives: see [`flow::icmpgate_flow`].
-    fn flow(&self, packet: &Packet, in_transit: u32) -> u32;
-    /// What is wrong with a redirect that arrives: see [`redirected::icmpgate_redirected`].
-    fn redirected(&self, packet: &Packet, hardware: u64) -> u32;
+    /// What a rule asks of what arrives: see [`ask::of_arrived`].
+    fn ask(&self, packet: &Packet, policy: &PolicyTable, rule: &Rule) -> u64;
     /// Remembers a request that is sent: see [`crate::request`].
     fn remember(&self, packet: &Packet);
     /// Learns who is a member of what: see [`crate::member`].
@@ -166,13 +163,8 @@ impl Buffer for XdpFrame<'_> {
     }
 
     #[inline(always)]
-    fn flow(&self, packet: &Packet, in_transit: u32) -> u32 {
-        flow::icmpgate_flow(self.ctx.ctx, packet, in_transit)
-    }
-
-    #[inline(always)]
-    fn redirected(&self, packet: &Packet, hardware: u64) -> u32 {
-        redirected::icmpgate_redirected(self.ctx.ctx, packet, hardware)
+    fn ask(&self, packet: &Packet, policy: &PolicyTable, rule: &Rule) -> u64 {
+        ask::of_arrived(self.ctx.ctx, packet, policy, rule)
     }
 
     /// What arrives is none of this machine's.
@@ -404,13 +396,9 @@ pub extern "C" fn icmpgate_records(
     let ctx = XdpContext::new(ctx);
     let frame = XdpFrame::new(&ctx);
     let message = frame.cursor().skip(offset);
-    // A walk for each length: as one, the verifier takes it once more for each place that the length is in.
-    let records = if address == mld::ADDRESS {
-        mld::records(message, length, mld::ADDRESS)
-    } else {
-        mld::records(message, length, igmp::ADDRESS)
-    };
-    records as u32
+    // One walk, of either length that the compiler can't tell apart: it would make two, of as many states each.
+    let address = opaque((address & (mld::ADDRESS | igmp::ADDRESS)) as usize) as u32;
+    mld::records(message, length, address) as u32
 }
 
 /// Whether IPv4 options have a router alert: see [`ipv4::alerts_routers`].

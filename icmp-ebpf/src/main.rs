@@ -8,6 +8,7 @@
 #![expect(internal_features, reason = "core_intrinsics, for compare-and-swap")]
 
 mod answer;
+mod ask;
 mod atomic;
 mod bench;
 mod cells;

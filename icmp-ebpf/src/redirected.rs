@@ -5,7 +5,7 @@
 
 use crate::{
     fib,
-    frame::{Buffer, XdpFrame},
+    frame::XdpFrame,
     key, local,
     maps::{ENDPOINTS, INTERFACE_ID, QUOTED},
     mirror,
@@ -15,7 +15,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use icmp_common::{
-    abi::{Endpoint, Rule, family, hook, local as kind, rule_flag},
+    abi::{Endpoint, Rule, family, local as kind, rule_flag},
     mirror::{HOPS, hardware as number, hop},
     parse::Packet,
     redirect::{is_redirect, on_one_network},
@@ -42,33 +42,31 @@ const ROUTE: u32 = Reason::REDIRECT_ROUTE.bit();
 
 /// Holds a redirect that arrives against the routes, where its rule asks.
 #[inline(always)]
-pub fn judge<F: Buffer>(frame: &F, packet: &Packet, rule: &Rule) -> Found {
+pub fn judge(ctx: *mut xdp_md, packet: &Packet, rule: &Rule) -> Found {
     let asks = rule.flags & rule_flag::REDIRECT != 0;
-    if F::HOOK != hook::INGRESS || !asks || !is_redirect(packet.family, packet.ty) {
+    if !asks || !is_redirect(packet.family, packet.ty) {
         return Found { faults: 0, is_verified: true };
     }
-    let found = frame.redirected(packet, key::hardware(frame));
+    let found = icmpgate_redirected(ctx, packet);
     Found { faults: found & BY_ROUTES, is_verified: found & UNVERIFIED == 0 }
 }
 
-/// What is wrong with a redirect for this machine, from this hardware address ([`key::hardware`]): a set of
-/// [`Reason::bit`]s, and [`UNVERIFIED`]. A global function, which the verifier looks at once.
+/// What is wrong with a redirect for this machine: a set of [`Reason::bit`]s, and [`UNVERIFIED`]. A global function,
+/// which the verifier looks at once.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn icmpgate_redirected(
-    ctx: *mut xdp_md,
-    packet: *const Packet,
-    hardware: u64,
-) -> u32 {
+pub extern "C" fn icmpgate_redirected(ctx: *mut xdp_md, packet: *const Packet) -> u32 {
     // SAFETY: the only caller hands over a reference, and the verifier checks the size that BTF
     // says. It also wants to see that it isn't null.
     let Some(packet) = (unsafe { packet.as_ref() }) else { return UNVERIFIED };
+    let context = XdpContext::new(ctx);
+    let frame = XdpFrame::new(&context);
+    let hardware = key::hardware(&frame);
     // Behind a tag, or through the port of a bridge, its networks are another interface's.
     if hardware & key::OTHERS != 0 || local::is_transit(packet) {
         return UNVERIFIED;
     }
-    let context = XdpContext::new(ctx);
-    let Some((better, about)) = claim(&XdpFrame::new(&context), packet) else { return UNVERIFIED };
+    let Some((better, about)) = claim(&frame, packet) else { return UNVERIFIED };
     // Without an address of its own, as on the port of a bridge, its routes are another interface's.
     let Some(endpoint) = ENDPOINTS.get(INTERFACE_ID.load()) else { return UNVERIFIED };
     let has_address = if packet.family == family::ICMPV6 {

@@ -1,8 +1,7 @@
 //! Router advertisements, held against the routers that the policy lists. Nothing else pays for it.
 
-use crate::frame::Buffer;
 use icmp_common::{
-    abi::{PolicyTable, ROUTERS, Rule, hook, rule_flag},
+    abi::{PolicyTable, ROUTERS, Rule, rule_flag},
     link::advertises_router,
     parse::Packet,
     wire::ipv6::Address,
@@ -11,9 +10,9 @@ use icmp_common::{
 /// Whether a router advertisement that arrives is from a listed router, where its rule asks; `None` where not, and of
 /// any other message.
 #[inline(always)]
-pub fn judge<F: Buffer>(packet: &Packet, policy: &PolicyTable, rule: &Rule) -> Option<bool> {
+pub fn judge(packet: &Packet, policy: &PolicyTable, rule: &Rule) -> Option<bool> {
     let asks = rule.flags & (rule_flag::ROUTERS | rule_flag::EXCEPT_LISTED_ROUTERS) != 0;
-    if F::HOOK != hook::INGRESS || !asks || !advertises_router(packet.family, packet.ty) {
+    if !asks || !advertises_router(packet.family, packet.ty) {
         return None;
     }
     let Address([high, low]) = packet.source;

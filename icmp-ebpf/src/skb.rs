@@ -12,7 +12,6 @@ use aya_ebpf::{
 use icmp_common::{
     abi::{PolicyTable, Rule, hook, origin},
     cursor::Cursor,
-    flow::state,
     opaque::opaque,
     parse::{Candidate, Frame, Packet},
     verdict::Reason,
@@ -105,13 +104,7 @@ impl Buffer for SkbFrame<'_> {
 
     /// What is sent is this machine's, or none of its business.
     #[inline(always)]
-    fn flow(&self, _packet: &Packet, _in_transit: u32) -> u32 {
-        state::NONE.into()
-    }
-
-    /// Likewise.
-    #[inline(always)]
-    fn redirected(&self, _packet: &Packet, _hardware: u64) -> u32 {
+    fn ask(&self, _packet: &Packet, _policy: &PolicyTable, _rule: &Rule) -> u64 {
         0
     }
 

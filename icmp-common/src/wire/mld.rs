@@ -87,7 +87,8 @@ pub fn records(message: Cursor<'_>, length: u32, address: u32) -> Records {
     let mut at = REPORT_RECORDS;
     // What differs from the first bits of a group's address, ff00::/8 or 224.0.0.0/4. Without a branch, which would
     // be another state for all records behind.
-    let (mask, group) = if address == ADDRESS { (0xff, 0xff) } else { (0xf0, 0xe0) };
+    let is_v6 = (address / ADDRESS) as u8;
+    let (mask, group) = (0xf0 | (0x0f * is_v6), 0xe0 | (0x1f * is_v6));
     let mut differs = 0;
     let within = |differs| if differs == 0 { Records::Within } else { Records::NoGroup };
     // The bound is the constant, and the count is looked at inside: with a bound that it doesn't
