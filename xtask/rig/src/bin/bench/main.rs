@@ -29,7 +29,7 @@ use icmpgate::{
     policy::{self, Compiled, Hook},
 };
 use icmpgate_rig::{apart, text::thousands};
-use measure::{RUNS, Spread, sample};
+use measure::{LONG, RUNS, Spread, runs_of, sample};
 use section::Section;
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
@@ -211,12 +211,12 @@ fn measured(cases: &[Case], rounds: u32) -> Result<(Vec<Figures>, String)> {
         let mut loaded = Loaded::for_cases(cases, false)?;
         let mut text = machine::programs(&loaded.first().context("a case")?.instance)?;
         text.push(format!(
-            "CPU {cpu}; {rounds} rounds of {} runs; limits are one bucket by rule, or one by source, read in \
+            "CPU {cpu}; {rounds} rounds of {} runs, fewer where one takes more than {LONG} ns; limits are one bucket by rule, or one by source, read in \
              ticks; what passes is verified, charged and counted",
             thousands(RUNS.into())
         ));
-        let figures = measure_rounds(cases, &mut loaded, rounds)?;
-        counted(cases, &loaded, rounds)?;
+        let (figures, runs) = measure_rounds(cases, &mut loaded, rounds)?;
+        counted(cases, &loaded, &runs)?;
         Ok((figures, text.join("\n")))
     })
 }
@@ -310,11 +310,17 @@ fn reads_ticks(rule: &Rule) -> bool {
     totals.chain(keyed).all(|flags| flags & limit_flag::TICKS != 0)
 }
 
-fn measure_rounds(cases: &[Case], loaded: &mut [Loaded], rounds: u32) -> Result<Vec<Figures>> {
+/// The figures, and how often at least each case was run.
+fn measure_rounds(
+    cases: &[Case],
+    loaded: &mut [Loaded],
+    rounds: u32,
+) -> Result<(Vec<Figures>, Vec<u64>)> {
     let mut pairs = vec![Vec::new(); cases.len()];
-    // The round before the first warms the caches and isn't kept.
+    // The round before the first warms the caches, and tells how long a run takes; it isn't kept.
+    let mut runs = vec![RUNS; cases.len()];
     for round in 0..=rounds {
-        for (case, pairs) in cases.iter().zip(&mut pairs) {
+        for ((case, pairs), runs) in cases.iter().zip(&mut pairs).zip(&mut runs) {
             let instance = &mut of(loaded, case.policy)?.instance;
             let (ours, empty) = programs(case);
             // Whoever goes second finds the processor as the first left it, so they take turns.
@@ -323,7 +329,8 @@ fn measure_rounds(cases: &[Case], loaded: &mut [Loaded], rounds: u32) -> Result<
             let mut pair = [0.0; 2];
             for program in order {
                 let first = front(instance, case, program)?;
-                let sample = sample(instance, first, &case.frame)?;
+                let runs = if program == ours { *runs } else { RUNS };
+                let sample = sample(instance, first, &case.frame, runs)?;
                 ensure!(
                     sample.action == action_of(case),
                     "{} ended with action {} while it was measured",
@@ -334,6 +341,8 @@ fn measure_rounds(cases: &[Case], loaded: &mut [Loaded], rounds: u32) -> Result<
             }
             if round > 0 {
                 pairs.push(pair);
+            } else {
+                *runs = runs_of(pair[1]);
             }
         }
     }
@@ -345,12 +354,13 @@ fn measure_rounds(cases: &[Case], loaded: &mut [Loaded], rounds: u32) -> Result<
         empty: Spread::of(pairs.iter().map(|[empty, _]| *empty)),
         above: Spread::of(pairs.iter().map(|[empty, ours]| ours - empty)),
     });
-    Ok(figures.collect())
+    let runs = runs.into_iter().map(|runs| u64::from(rounds) * u64::from(runs));
+    Ok((figures.collect(), runs.collect()))
 }
 
 /// That the counters of the copies that were timed moved as often as they ran, for the reasons
 /// that were meant and no others: but for a few, since a limit lets one packet pass now and then.
-fn counted(cases: &[Case], loaded: &[Loaded], rounds: u32) -> Result<()> {
+fn counted(cases: &[Case], loaded: &[Loaded], runs: &[u64]) -> Result<()> {
     const FEW: u64 = 10;
     for with in loaded {
         let mut counted: BTreeMap<Reason, u64> = BTreeMap::new();
@@ -358,8 +368,9 @@ fn counted(cases: &[Case], loaded: &[Loaded], rounds: u32) -> Result<()> {
             *counted.entry(entry.outcome.reason()).or_default() += entry.count.packets;
         }
         let mut meant: BTreeMap<Reason, u64> = BTreeMap::new();
-        for case in cases.iter().filter(|c| c.policy == with.policy && !c.floor) {
-            *meant.entry(case.reason).or_default() += u64::from(rounds) * u64::from(RUNS);
+        let its = |(case, _): &(&Case, _)| case.policy == with.policy && !case.floor;
+        for (case, runs) in cases.iter().zip(runs).filter(its) {
+            *meant.entry(case.reason).or_default() += runs;
         }
         for (reason, meant) in &meant {
             let counted = counted.remove(reason).unwrap_or(0);

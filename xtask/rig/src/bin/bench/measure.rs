@@ -1,18 +1,23 @@
-//! One sample: a program, run on a frame a million times by BPF_PROG_TEST_RUN.
+//! One sample: a program, run on a frame up to a million times by BPF_PROG_TEST_RUN.
 //!
 //! The kernel's own figure is a whole number of nanoseconds, rounded down, which is a tenth of what
-//! is measured here. So the processor time of this thread around the call is taken instead: a call
-//! costs some microseconds beside the runs, which over a million of them is below 0.05 ns, and what
-//! the scheduler gives to others meanwhile isn't counted, as it would be on a wall clock. The
-//! kernel's figure is still read, and must agree.
+//! is measured here. So the processor time of this thread around the call is taken instead, and what
+//! the scheduler gives to others meanwhile isn't counted, as it would be on a wall clock. A call costs
+//! some microseconds beside the runs, on some machines hundreds: below 1 ns of a run of a million,
+//! which the difference of two programs hasn't, and below a hundredth of one that is run less often
+//! since it takes long. The kernel's figure is still read, and must agree.
 
 use anyhow::{Result, bail};
 use icmpgate::datapath::{Instance, Program};
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
-/// Runs in one sample.
+/// Runs in one sample, at most.
 pub(crate) const RUNS: u32 = 1_000_000;
+/// How long one takes, at most, in ns: where a run takes more than [`LONG`], it has fewer.
+const LONGEST: f64 = LONG as f64 * RUNS as f64;
+/// ns of a run of which a sample has fewer.
+pub(crate) const LONG: u32 = 200;
 /// How often a sample is taken again.
 const TRIES: u32 = 10;
 
@@ -32,13 +37,18 @@ pub(crate) struct Sample {
 /// What the host takes of a virtual processor is in the kernel's figure and not in the thread's;
 /// within some milliseconds that can be most of them. Where the two stay apart, one of them isn't a
 /// clock to measure by.
-pub(crate) fn sample(instance: &Instance, program: Program, frame: &[u8]) -> Result<Sample> {
-    let mut sample = once(instance, program, frame)?;
+pub(crate) fn sample(
+    instance: &Instance,
+    program: Program,
+    frame: &[u8],
+    runs: u32,
+) -> Result<Sample> {
+    let mut sample = once(instance, program, frame, runs)?;
     for _ in 0..TRIES {
         if sample.holds() {
             return Ok(sample);
         }
-        sample = once(instance, program, frame)?;
+        sample = once(instance, program, frame, runs)?;
     }
     bail!(
         "the thread's clock says {:.2} ns a run, and the kernel {} ns, again and again: this \
@@ -55,12 +65,22 @@ impl Sample {
 }
 
 /// Takes a sample, whatever came between.
-pub(crate) fn once(instance: &Instance, program: Program, frame: &[u8]) -> Result<Sample> {
+pub(crate) fn once(
+    instance: &Instance,
+    program: Program,
+    frame: &[u8],
+    runs: u32,
+) -> Result<Sample> {
     let before = thread_time()?;
-    let run = instance.run(program, frame, RUNS)?;
+    let run = instance.run(program, frame, runs)?;
     let spent = thread_time()?.saturating_sub(before);
-    let ns = spent.as_nanos() as f64 / f64::from(RUNS);
+    let ns = spent.as_nanos() as f64 / f64::from(runs);
     Ok(Sample { ns, kernel_ns: run.duration.as_nanos() as f64, action: run.action })
+}
+
+/// How many runs a sample has where one takes so many ns.
+pub(crate) fn runs_of(ns: f64) -> u32 {
+    (LONGEST / ns).min(RUNS.into()) as u32
 }
 
 /// The processor time that this thread has had.
@@ -90,6 +110,12 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_takes_long_is_run_less_often() {
+        assert_eq!([1.0, 200.0].map(runs_of), [RUNS; 2]);
+        assert_eq!(runs_of(10_000.0), 20_000);
+    }
 
     #[test]
     fn the_median_is_the_middle_one_or_between_the_two() {

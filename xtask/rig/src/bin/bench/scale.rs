@@ -5,7 +5,7 @@ use crate::{
     Figures, Loaded, action_of,
     cases::{Case, MILLION, Policy},
     machine,
-    measure::{Sample, Spread, once},
+    measure::{RUNS, Sample, Spread, once},
     measured,
     plot::{Curve, Plot},
     section::{Section, json, shown, spread},
@@ -262,7 +262,7 @@ fn at_once(instance: &Instance, case: &Case, cpus: &[usize]) -> Result<f64> {
         start.wait();
         stays?;
         // Once, since to take it again where something came between would be alone.
-        let Sample { ns, action, .. } = once(instance, Program::Ingress, &frame)?;
+        let Sample { ns, action, .. } = once(instance, Program::Ingress, &frame, RUNS)?;
         let wanted = action_of(case);
         ensure!(action == wanted, "{}: action {action}, not {wanted}", case.name);
         Ok(ns)
