@@ -482,7 +482,10 @@ impl Summary {
             )?;
         }
         for name in &explainer.compiled.absent_interfaces {
-            writeln!(out, "Rules that name the interface {name} did not apply; see --iface.")?;
+            writeln!(
+                out,
+                "What the policy says of the interface {name} did not apply; see --iface."
+            )?;
         }
         Ok(())
     }

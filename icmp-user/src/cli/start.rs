@@ -194,11 +194,11 @@ impl Start {
     }
 }
 
-/// Which rules of a policy that is in force match nothing, for want of their interface.
+/// What a policy that is in force says of interfaces that aren't there: that holds for nothing.
 pub fn say_absent(compiled: &Compiled) {
     if !compiled.absent_interfaces.is_empty() {
         let absent = compiled.absent_interfaces.join(", ");
-        say(format_args!("note: rules name interfaces that are not attached here: {absent}"));
+        say(format_args!("note: the policy names interfaces that are not attached here: {absent}"));
     }
 }
 

@@ -157,7 +157,8 @@ pub struct Compiled {
     pub limits: Vec<LimitUse>,
     /// The registry of classes that it needs: what there was, and more behind.
     pub class_keys: Vec<ClassKey>,
-    /// Interfaces that rules name and that aren't among those known: these rules match nothing.
+    /// Interfaces that rules or `[groups]` name and that aren't among those known: what is said of them
+    /// holds for nothing.
     pub absent_interfaces: Vec<String>,
     /// What is known of it, for `status`. The loader fills in generation and time.
     pub info: PolicyInfo,
@@ -365,7 +366,7 @@ impl HookTable {
     }
 }
 
-/// The interfaces that rules name, each once.
+/// The interfaces that rules name, and others that the policy does, each once.
 struct NamedInterfaces<'r> {
     present: Vec<&'r str>,
     absent: Vec<&'r str>,

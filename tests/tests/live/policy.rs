@@ -223,10 +223,12 @@ fn a_rule_of_an_interface_holds_on_that_one_and_each_has_counters_of_its_own() {
         family = "icmpv4"
         type = 8
         action = "drop"
+        [groups]
+        gate = ["gate1", "gate8"]
         "#;
     let file = site.file("policy.toml", host(rule));
     let daemon = site.start_on(&format!("--iface {HOST_IF} --iface gate1 --policy {file}"));
-    daemon.hear("note: rules name interfaces that are not attached here: gate7");
+    daemon.hear("note: the policy names interfaces that are not attached here: gate7, gate8");
     assert_eq!(site.attached(), [HOST_IF, "gate1"]);
     let ping: Vec<u8> = Ipv4::between(PEER4, HOST4).icmp(echo(8)).into();
     let stats = counted(&site, || {
