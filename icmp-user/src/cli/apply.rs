@@ -2,14 +2,14 @@
 
 use super::{
     DONE, Global,
-    output::Out,
+    output::{Out, Sink, paragraph},
     profiles::{Present, write_difference},
     start::{say_absent, say_without_shares},
     status::open,
 };
 use crate::policy::{CheckedPolicy, Compiled, load};
 use icmp_common::abi::PolicyInfo;
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 /// What to put in force.
 #[derive(Debug, clap::Args)]
@@ -37,10 +37,10 @@ pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCo
         Some(Present { policy: old, edited: false }) => {
             write_difference(out, "the former policy", &old, &policy)?;
         }
-        _ => writeln!(
+        _ => paragraph(
             out,
             "the former file may have been written to since, or is gone, so what differs from it isn't \
-             known; `icmpgate profiles` shows the difference from the profile"
+             known; `icmpgate profiles` shows the difference from the profile",
         )?,
     }
     out.flush()?;
@@ -50,7 +50,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCo
 }
 
 fn write_summary(
-    out: &mut dyn Write,
+    out: &mut dyn Sink,
     before: &PolicyInfo,
     policy: &CheckedPolicy,
     compiled: &Compiled,
@@ -58,21 +58,21 @@ fn write_summary(
     let after = &compiled.info;
     let kept = compiled.limits.iter().filter(|l| l.kept).count();
     let observed = if after.observe == 0 { "" } else { ", observed only" };
-    writeln!(
-        out,
+    let force = format!(
         "{} is in force: generation {} (was {}), profile {}{observed}",
         policy.name,
         after.generation,
         before.generation,
         policy.profile.name(),
-    )?;
-    writeln!(
-        out,
+    );
+    paragraph(out, &force)?;
+    let sizes = format!(
         "rules {} (was {}), prefixes {} (was {}), limits that kept their state {kept}, new ones {}",
         after.rules,
         before.rules,
         after.prefixes,
         before.prefixes,
         compiled.limits.len() - kept,
-    )
+    );
+    paragraph(out, &sizes)
 }

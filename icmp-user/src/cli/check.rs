@@ -3,11 +3,11 @@
 
 use super::{
     DONE, WRONG,
-    output::{Out, say},
+    output::{Out, Sink, columns, paragraph, say},
 };
 use crate::policy::{
     self, CheckMode, CheckedPolicy, CompileContext, Compiled, Gate, Groups, PolicyErrors,
-    TableLine, Warning, load, render, warnings,
+    TableLine, Warning, load, rows, warnings,
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, io::Write, net::IpAddr, path::PathBuf, process::ExitCode};
@@ -208,11 +208,12 @@ fn mistake(error: &policy::PolicyError) -> Mistake {
 
 /// A policy for people: its table, and what else differs from the default.
 pub fn write_policy(
-    out: &mut dyn Write,
+    out: &mut dyn Sink,
     policy: &CheckedPolicy,
     compiled: &Compiled,
 ) -> std::io::Result<()> {
-    out.write_all(render(&policy.table()).as_bytes())?;
+    let table = rows(&policy.table());
+    columns(out, [false; _], &table)?;
     writeln!(out)?;
     writeln!(
         out,
@@ -230,7 +231,7 @@ pub fn write_policy(
         writeln!(out, "router {router}")?;
     }
     for line in group_lines(&policy.groups) {
-        writeln!(out, "{line}")?;
+        paragraph(out, &line)?;
     }
     for (fault, mode) in policy.checks.faults() {
         if mode != CheckMode::Enforce {

@@ -1,17 +1,14 @@
 //! The part of `stats` that is Linux's own: what its stack counted, and by what it limits the errors
 //! that it sends, before ours are asked.
 
-use super::output::section;
+use super::output::{Sink, section};
 use crate::{
     datapath::{KernelCount, KernelCounter, KernelSetting},
     observe::KernelState,
 };
 use icmp_common::abi::family;
 use serde::Serialize;
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-};
+use std::{collections::BTreeMap, io};
 
 /// It, as programs read it.
 #[derive(Serialize)]
@@ -51,7 +48,7 @@ impl Kernel {
 }
 
 /// Shows it as tables, a counter a line; nothing of what the kernel doesn't have.
-pub fn write(out: &mut dyn Write, state: &KernelState) -> io::Result<()> {
+pub fn write(out: &mut dyn Sink, state: &KernelState) -> io::Result<()> {
     let mut rows = vec![["LINUX COUNTED", "ICMPV4", "ICMPV6", "BOTH"].map(str::to_owned)];
     for counter in KernelCounter::ALL {
         let of = |family| state.counts.iter().find(|c| c.counter == counter && c.family == family);

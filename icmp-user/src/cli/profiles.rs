@@ -4,7 +4,7 @@ use super::{
     DONE, Global,
     check::{Summary, group_lines, write_policy},
     failure::Failure,
-    output::{Out, say},
+    output::{Out, Sink, columns, paragraph, say},
 };
 use crate::{
     datapath::{Maps, text},
@@ -16,7 +16,7 @@ use icmp_common::abi::PolicyInfo;
 use serde::Serialize;
 use std::{
     collections::BTreeSet,
-    io::{self, Write},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, UNIX_EPOCH},
@@ -117,7 +117,8 @@ fn show(named: Profile, json: bool, out: &mut Out) -> anyhow::Result<()> {
         out.json(&Summary::of(&policy))?;
         return Ok(());
     }
-    writeln!(out, "{}: {}\n", named.name(), named.description())?;
+    paragraph(out, &format!("{}: {}", named.name(), named.description()))?;
+    writeln!(out)?;
     let compiled = policy.compile(&CompileContext::EMPTY)?;
     write_policy(out, &policy, &compiled)?;
     Ok(())
@@ -138,9 +139,8 @@ fn list(json: bool, present: Option<Present>, out: &mut Out) -> anyhow::Result<(
         out.json(&All { profiles, present })?;
         return Ok(());
     }
-    for named in Profile::ALL {
-        writeln!(out, "{:8}  {}", named.name(), named.description())?;
-    }
+    let rows = Profile::ALL.map(|named| [named.name().to_owned(), named.description()]);
+    columns(out, [false; 2], &rows)?;
     writeln!(out, "\n`icmpgate profiles NAME` shows the rules of one.")?;
     if let Some(present) = present {
         writeln!(out)?;
@@ -177,15 +177,14 @@ fn compare(base: Profile, present: &Present, json: bool, out: &mut Out) -> anyho
 
 /// What differs between two policies, line by line: `-` the former, `+` the latter.
 pub fn write_difference(
-    out: &mut dyn Write,
+    out: &mut dyn Sink,
     what: &str,
     before: &CheckedPolicy,
     after: &CheckedPolicy,
 ) -> io::Result<()> {
-    let differences = diff(before, after);
     let mut marks = vec![' '];
     let mut lines: Vec<TableLine> = Vec::new();
-    for Difference { before, after, .. } in differences {
+    for Difference { before, after, .. } in diff(before, after) {
         for (mark, line) in [('-', before), ('+', after)] {
             if let Some(line) = line {
                 marks.push(mark);
@@ -207,15 +206,17 @@ pub fn write_difference(
     other.extend(zone_changes(before, after));
     let name = &after.name;
     if lines.is_empty() && other.is_empty() {
-        return writeln!(out, "{name} says the same as {what}.");
+        return paragraph(out, &format!("{name} says the same as {what}."));
     }
-    writeln!(out, "{name} differs from {what}:")?;
+    paragraph(out, &format!("{name} differs from {what}:"))?;
     if !lines.is_empty() {
-        for (mark, line) in marks.iter().zip(policy::render(&lines).lines()) {
-            writeln!(out, "{mark} {line}")?;
+        let mut rows = policy::rows(&lines);
+        for (mark, row) in marks.iter().zip(&mut rows) {
+            row[0] = format!("{mark} {}", row[0]);
         }
+        columns(out, [false; _], &rows)?;
     }
-    other.iter().try_for_each(|line| writeln!(out, "  {line}"))
+    other.iter().try_for_each(|line| paragraph(out, &format!("  {line}")))
 }
 
 /// What they say of groups.

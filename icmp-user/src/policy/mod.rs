@@ -51,7 +51,7 @@ pub use model::{
 };
 pub use profile::{Profile, profile};
 pub use source::MAX_FILE;
-pub use table::{Difference, TableLine, diff, render};
+pub use table::{Difference, TableLine, diff, rows};
 pub use values::{Values, ValuesItem};
 pub use warn::{Warning, warnings};
 

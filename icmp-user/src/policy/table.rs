@@ -331,25 +331,11 @@ pub fn diff(before: &CheckedPolicy, after: &CheckedPolicy) -> Vec<Difference> {
     changed.chain(added).collect()
 }
 
-/// The table as text, its columns as wide as what they hold.
+/// The table for people: its head, and a row for each line.
 #[must_use]
-pub fn render(lines: &[TableLine]) -> String {
-    const HEADS: [&str; 6] = ["MESSAGE", "ACTION", "WHERE", "RULE", "FROM", "SOURCE"];
-    let mut rows: Vec<[String; 6]> = vec![HEADS.map(str::to_owned)];
-    rows.extend(lines.iter().map(cells));
-    let widths: Vec<usize> = (0..HEADS.len())
-        .map(|i| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(&format!("{cell:width$}  "));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+pub fn rows(lines: &[TableLine]) -> Vec<[String; 6]> {
+    let head = ["MESSAGE", "ACTION", "WHERE", "RULE", "FROM", "SOURCE"].map(str::to_owned);
+    std::iter::once(head).chain(lines.iter().map(cells)).collect()
 }
 
 /// The cells of a line; what is any is left out or a hyphen.

@@ -21,6 +21,7 @@ mod quotes;
 mod redirect;
 mod redirected;
 mod share;
+mod terminal;
 mod traffic;
 
 use icmpgate_tests::{Site, daemon::Stats};

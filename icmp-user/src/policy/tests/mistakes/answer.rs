@@ -1,6 +1,6 @@
 //! Mistakes in rules that answer.
 
-use super::*;
+use super::{super::rendered, *};
 use icmp_common::abi::{KeyedLimit, Rule as TableRule, TotalLimit, action, family};
 use icmp_common::answer::Error;
 use icmp_common::classify::code_assigned;
@@ -320,7 +320,7 @@ fn the_table_says_what_is_answered() {
     let lines = |lines: &str| {
         let text = format!("{MINIMAL}[[rule]]\nname = \"a\"\n{lines}\n");
         let table = from_str("f", &text).unwrap().table();
-        render(&table).lines().find(|line| line.contains("f:2")).unwrap().to_owned()
+        rendered(&table).lines().find(|line| line.contains("f:2")).unwrap().to_owned()
     };
     for (rule, shown) in [
         (
