@@ -22,6 +22,14 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// Nor is there one, since `ip netns exec` hides it.
+    #[error("{} is not on a BPF filesystem here: `ip netns exec` mounts /sys anew, without what is mounted below it; use `nsenter --net=/run/netns/{namespace} icmpgate ...` in place of `ip netns exec {namespace} icmpgate ...`", path.display())]
+    HiddenBpffs {
+        /// The directory.
+        path: PathBuf,
+        /// The name of the network namespace.
+        namespace: String,
+    },
     /// Nothing is pinned there.
     #[error("no icmpgate is running with pin directory {}; start one with `icmpgate run --iface IF`, or name another with --pin-dir", path.display())]
     NoInstance {

@@ -23,6 +23,7 @@ mod log;
 mod maps;
 mod mirror;
 mod mirror_maps;
+mod netns;
 mod object;
 mod penalty;
 mod pins;

@@ -12,7 +12,7 @@
 //! bpffs keeps names with a dot to itself, and interfaces may have one (`eth0.100`): it is written
 //! `%2e`, and the percent sign `%25`.
 
-use super::Error;
+use super::{Error, netns};
 use nix::{
     fcntl::{Flock, FlockArg},
     sys::statfs::{BPF_FS_MAGIC, statfs},
@@ -54,14 +54,25 @@ impl PinDir {
     /// Makes the directory.
     ///
     /// # Errors
-    /// [`Error::NoBpffs`] where it would not be on a BPF filesystem.
+    /// [`Error::NoBpffs`] where it would not be on a BPF filesystem, or [`Error::HiddenBpffs`].
     pub fn create(&self) -> Result<(), Error> {
-        let existing = self.root.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
-        let is_bpffs = statfs(existing).is_ok_and(|s| s.filesystem_type() == BPF_FS_MAGIC);
-        if !is_bpffs {
-            return Err(Error::NoBpffs { path: self.root.clone() });
+        if !self.is_on_bpffs() {
+            return Err(self.hidden().unwrap_or(Error::NoBpffs { path: self.root.clone() }));
         }
         make(&self.root)
+    }
+
+    fn is_on_bpffs(&self) -> bool {
+        let existing = self.root.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
+        statfs(existing).is_ok_and(|s| s.filesystem_type() == BPF_FS_MAGIC)
+    }
+
+    /// Why what may be here can't be seen, where that is known.
+    fn hidden(&self) -> Option<Error> {
+        if !self.root.starts_with("/sys") || self.is_on_bpffs() {
+            return None;
+        }
+        Some(Error::HiddenBpffs { path: self.root.clone(), namespace: netns::entered()? })
     }
 
     /// Makes the folder of an interface.
@@ -78,9 +89,12 @@ impl PinDir {
     /// That an instance is there.
     ///
     /// # Errors
-    /// [`Error::NoInstance`] where there is none.
+    /// [`Error::NoInstance`] where there is none, or [`Error::HiddenBpffs`].
     pub fn require(&self) -> Result<(), Error> {
-        if self.exists() { Ok(()) } else { Err(Error::NoInstance { path: self.root.clone() }) }
+        if self.exists() {
+            return Ok(());
+        }
+        Err(self.hidden().unwrap_or(Error::NoInstance { path: self.root.clone() }))
     }
 
     /// Takes the right to change what is here. One at a time has it.

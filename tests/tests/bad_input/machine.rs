@@ -4,7 +4,7 @@ use crate::{FAILED, refused, said};
 use icmpgate_tests::{
     Site,
     daemon::{around, program},
-    netns::{HOST_IF, Namespace, PATIENCE, finish},
+    netns::{HOST_IF, Namespace, PATIENCE, eventually, finish},
 };
 use std::{io, os::fd::FromRawFd as _, os::fd::OwnedFd};
 
@@ -102,6 +102,57 @@ fn bpffs_that_is_not_mounted_is_said_with_the_command_that_mounts_it() {
         site.pins().display()
     );
     refused(&site, &mut command, FAILED, &line);
+}
+
+/// A name for the network of a site, by which `ip netns` finds it.
+struct Named(String);
+
+impl Named {
+    fn new(site: &Site) -> Self {
+        let name = format!("icmpgate-test-{}", std::process::id());
+        let mut inside = site.pair.host.words("sleep 60").spawn().expect("starts");
+        let attach = format!("netns attach {name} {}", inside.id());
+        // What `ip` asks is the network of the process, which is this one until it has moved.
+        let own = std::fs::read_link("/proc/self/ns/net").expect("a link");
+        let of_it = format!("/proc/{}/ns/net", inside.id());
+        let moved = || std::fs::read_link(&of_it).is_ok_and(|its| its != own);
+        assert!(eventually(PATIENCE, moved));
+        site.pair.host.ip(&attach);
+        inside.kill().expect("it ends");
+        inside.wait().expect("it ends");
+        Self(name)
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("ip").args(["netns", "delete", &self.0]).status();
+    }
+}
+
+#[test]
+fn bpffs_that_ip_netns_exec_hides_is_said_with_the_command_that_does_not() {
+    let site = Site::new();
+    let named = Named::new(&site);
+    let name = &named.0;
+    let outside = Namespace::new();
+    let pins = site.pins().display();
+    let line = format!(
+        "{pins} is not on a BPF filesystem here: `ip netns exec` mounts /sys anew, without what is mounted \
+         below it; use `nsenter --net=/run/netns/{name} icmpgate ...` in place of `ip netns exec {name} \
+         icmpgate ...`"
+    );
+    let attach = format!("attach --iface {HOST_IF}");
+    let (exec, enter) = (["ip", "netns", "exec", name], format!("--net=/run/netns/{name}"));
+    for words in [&attach[..], "status", "detach"] {
+        refused(&site, &mut around(&outside, &exec, &site.command(words)), FAILED, &line);
+    }
+    for words in [&attach[..], "status", "detach"] {
+        let mut command = around(&outside, &["nsenter", &enter], &site.command(words));
+        let output = finish(&mut command, PATIENCE);
+        assert!(output.status.success(), "{words}: {}", said(&output));
+    }
+    site.assert_nothing_left();
 }
 
 #[test]
