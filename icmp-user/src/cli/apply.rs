@@ -27,20 +27,20 @@ pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCo
     // Opened under the lock: another may just have detached it.
     let mut maps = open(&pins)?;
     let before = maps.policy_info()?;
-    let present = Present::of(&before);
+    let present = Present::of(&before, maps.policy_text()?);
     let compiled = maps.apply(&policy)?;
     let without_shares = maps.without_shares()?;
     drop(lock);
 
     write_summary(out, &before, &policy, &compiled)?;
     match present {
-        Some(Present { policy: old, edited: false }) => {
-            write_difference(out, "the former policy", &old, &policy)?;
+        Some(present) => {
+            write_difference(out, "the former policy", &present.policy, &policy)?;
         }
-        _ => paragraph(
+        None => paragraph(
             out,
-            "the former file may have been written to since, or is gone, so what differs from it isn't \
-             known; `icmpgate profiles` shows the difference from the profile",
+            "what the former policy said isn't kept, so what differs from it isn't known; `icmpgate \
+             profiles` shows the difference from the profile",
         )?,
     }
     out.flush()?;

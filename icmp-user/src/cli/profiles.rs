@@ -16,10 +16,10 @@ use icmp_common::abi::PolicyInfo;
 use serde::Serialize;
 use std::{
     collections::BTreeSet,
+    fs,
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
-    time::{Duration, UNIX_EPOCH},
 };
 
 /// What to show.
@@ -35,17 +35,17 @@ pub struct Args {
     json: bool,
 }
 
-/// The policy in force, as far as it can still be read.
+/// The policy in force.
 pub struct Present {
     /// It.
     pub policy: CheckedPolicy,
-    /// Whether its file may have changed since it was put in force.
-    pub edited: bool,
+    /// Whether its file says something else by now, or is gone.
+    edited: bool,
 }
 
 impl Present {
-    /// That of an instance; `None` where there is none, or its file can't be read any more.
-    pub fn of(info: &PolicyInfo) -> Option<Self> {
+    /// That of an instance, by the text that is kept of it; `None` where there is none, or no text.
+    pub fn of(info: &PolicyInfo, kept: Option<String>) -> Option<Self> {
         if info.generation == 0 {
             return None;
         }
@@ -54,11 +54,9 @@ impl Present {
             let name = text(&info.profile);
             return Some(Self { policy: profile(Profile::from_name(&name)?), edited: false });
         }
-        let path = Path::new(&path);
-        let applied = UNIX_EPOCH + Duration::from_secs(info.applied_unix_s);
-        let written = path.metadata().and_then(|m| m.modified()).ok()?;
-        // The second in which it was put in force counts as changed: it may have been after.
-        Some(Self { policy: load(path).ok()?, edited: written >= applied })
+        let kept = kept?;
+        let edited = fs::read(&path).map_or(true, |now| now != kept.as_bytes());
+        Some(Self { policy: policy::from_str(&path, &kept).ok()?, edited })
     }
 }
 
@@ -100,11 +98,12 @@ fn by_name(name: &str) -> Result<Profile, Failure> {
 
 /// The policy of the instance, where there is one.
 fn present(global: &Global) -> Option<Present> {
-    let info = Maps::open(&global.pins()).and_then(|maps| maps.policy_info()).ok()?;
-    let present = Present::of(&info);
+    let maps = Maps::open(&global.pins()).ok()?;
+    let (info, kept) = (maps.policy_info().ok()?, maps.policy_text().ok()?);
+    let present = Present::of(&info, kept);
     if present.is_none() && info.generation != 0 {
         say(format_args!(
-            "the policy in force came from {}, which can't be read any more",
+            "the policy in force came from {}; what it said isn't kept",
             text(&info.path)
         ));
     }
@@ -164,11 +163,8 @@ fn compare(base: Profile, present: &Present, json: bool, out: &mut Out) -> anyho
         return Ok(());
     }
     if present.edited {
-        writeln!(
-            out,
-            "{} may have changed since it was put in force; this is the file as it is now.",
-            present.policy.name
-        )?;
+        let said = "says something else by now, or is gone; this is the policy in force.";
+        paragraph(out, &format!("{} {said}", present.policy.name))?;
     }
     let what = format!("the profile {}", base.name());
     write_difference(out, &what, &profile(base), &present.policy)?;
@@ -321,24 +317,33 @@ mod tests {
     fn a_bare_profile_is_known_from_the_maps_alone() {
         use zerocopy::FromZeros;
         let mut info = PolicyInfo::new_zeroed();
-        assert!(Present::of(&info).is_none());
+        assert!(Present::of(&info, None).is_none());
         info.generation = 1;
         info.profile[..6].copy_from_slice(b"router");
-        let present = Present::of(&info).unwrap();
+        let present = Present::of(&info, None).unwrap();
         assert_eq!((present.policy.profile, present.edited), (Profile::Router, false));
     }
 
     #[test]
-    fn a_file_that_was_written_since_is_told_apart() {
+    fn the_text_that_is_kept_is_the_policy_whatever_its_file_says_by_now() {
         use zerocopy::FromZeros;
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(&file, "profile = \"host\"").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policy.toml");
+        let text = "profile = \"strict\"\n";
+        fs::write(&file, text).unwrap();
         let mut info = PolicyInfo::new_zeroed();
         info.generation = 1;
-        let path = file.path().to_str().unwrap().as_bytes();
+        let path = file.to_str().unwrap().as_bytes();
         info.path[..path.len()].copy_from_slice(path);
-        assert!(Present::of(&info).unwrap().edited);
-        info.applied_unix_s = u64::from(u32::MAX);
-        assert!(!Present::of(&info).unwrap().edited);
+        let present = || {
+            let present = Present::of(&info, Some(text.to_owned())).unwrap();
+            (present.policy.profile, present.edited)
+        };
+        assert_eq!(present(), (Profile::Strict, false));
+        fs::write(&file, "profile = \"host\"\n").unwrap();
+        assert_eq!(present(), (Profile::Strict, true));
+        fs::remove_file(&file).unwrap();
+        assert_eq!(present(), (Profile::Strict, true));
+        assert!(Present::of(&info, None).is_none());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Endpoint, Error, Groups, LocalAddress, MirrorMaps, PenaltyBox, PinDir, Surroundings, Wanted,
-    cells, elements::Elements, tai_offset, zones,
+    cells, elements::Elements, kept, tai_offset, zones,
 };
 use crate::policy::{CheckedPolicy, CompileContext, Compiled, Hook};
 use aya::{
@@ -61,6 +61,8 @@ pub struct Maps {
     interfaces: Array<MapData, Value<abi::Interface>>,
     all_interfaces: Elements<abi::Interface>,
     info: Array<MapData, Value<PolicyInfo>>,
+    /// Where they are pinned, if they are.
+    pins: Option<PinDir>,
 }
 
 impl Maps {
@@ -87,7 +89,8 @@ impl Maps {
         if found != SCHEMA && found != 0 {
             return Err(Error::Schema { path: pins.path().to_owned(), found, expected: SCHEMA });
         }
-        Self::from(|name| pinned(pins, name))
+        let maps = Self::from(|name| pinned(pins, name))?;
+        Ok(Self { pins: Some(pins.clone()), ..maps })
     }
 
     fn from(mut map: impl FnMut(&'static str) -> Result<Map, Error>) -> Result<Self, Error> {
@@ -118,6 +121,7 @@ impl Maps {
             all_interfaces: Elements::of(&interfaces, name::IFACES)?,
             interfaces: interfaces.try_into()?,
             info: map(name::POLICY_INFO)?.try_into()?,
+            pins: None,
         })
     }
 
@@ -127,6 +131,15 @@ impl Maps {
     /// Where the map can't be read.
     pub fn policy_info(&self) -> Result<PolicyInfo, Error> {
         Ok(self.info.get(&0, 0)?.0)
+    }
+
+    /// The text of the policy in force; `None` where that is a bare profile, or it isn't kept.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub fn policy_text(&self) -> Result<Option<String>, Error> {
+        let generation = self.policy_info()?.generation;
+        self.pins.as_ref().map_or(Ok(None), |pins| kept::text(pins, generation))
     }
 
     /// What each class stands for, by index.
@@ -272,6 +285,9 @@ impl Maps {
         let fixed = policy.groups.compile_fixed(&names);
         self.groups.add_fixed(&fixed)?;
         self.set_policy_speeds(&policy.speeds)?;
+        if let (Some(pins), Some(text)) = (&self.pins, &policy.text) {
+            kept::keep(pins, generation, text)?;
+        }
         // The swap. The kernel waits until no program still reads the table that it replaces.
         self.policy.set(0, &table, 0)?;
 
@@ -306,6 +322,9 @@ impl Maps {
         compiled.info.applied_unix_s =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         self.info.set(0, Value(compiled.info), 0)?;
+        if let Some(pins) = &self.pins {
+            kept::forget_others(pins, generation)?;
+        }
         Ok(compiled)
     }
 

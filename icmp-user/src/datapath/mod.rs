@@ -18,6 +18,7 @@ mod flood;
 mod groups;
 mod instance;
 mod interface;
+mod kept;
 mod link;
 mod log;
 mod maps;

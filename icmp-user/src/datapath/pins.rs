@@ -3,6 +3,7 @@
 //! ```text
 //! /sys/fs/bpf/icmpgate/            the lock is on the directory itself
 //!     POLICY, ZONES_V4, ...        maps that all interfaces share
+//!     text-7                       the text of the policy in force, where it is a file's, by generation
 //!     iface-eth0/                  one folder an interface
 //!         COUNTERS, ...            its own maps
 //!         program, link            what is attached, of what arrives

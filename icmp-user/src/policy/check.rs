@@ -75,6 +75,7 @@ pub(super) fn assemble(name: &str, template: Template, document: Document) -> Ch
     CheckedPolicy {
         name: name.to_owned(),
         path: None,
+        text: None,
         profile: template.profile,
         mode: document.mode.or(template.mode).unwrap_or(Mode::Enforce),
         checks,

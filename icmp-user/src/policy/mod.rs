@@ -66,6 +66,7 @@ pub fn load(path: &Path) -> Result<CheckedPolicy, PolicyErrors> {
     let text = source::read(path).map_err(|error| PolicyErrors::of_file(&name, error))?;
     let mut policy = from_str(&name, &text)?;
     policy.path = Some(path.to_path_buf());
+    policy.text = Some(text);
     Ok(policy)
 }
 

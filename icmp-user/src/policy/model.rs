@@ -23,6 +23,8 @@ pub struct CheckedPolicy {
     pub name: String,
     /// The file, where it came from one.
     pub path: Option<PathBuf>,
+    /// What stood in it.
+    pub text: Option<String>,
     /// The profile it starts from.
     pub profile: Profile,
     /// Whether verdicts are carried out.

@@ -56,6 +56,50 @@ fn each_ping_of_a_flood_is_counted_once_while_policies_follow_each_other() {
 }
 
 #[test]
+fn what_differs_is_told_of_a_file_that_is_edited_in_place() {
+    let site = Site::new();
+    // Longer than a page, so that all of them count.
+    let long = |last: &str| {
+        let rule = |n| {
+            format!(
+                "[[rule]]\nname = \"r{n}\"\nfamily = \"icmpv4\"\ntype = {n}\naction = \"pass\"\n"
+            )
+        };
+        let rules: String = (200..256).map(rule).collect();
+        host(&format!("{}{rules}[zones]\nlast = [\"{last}\"]\n", "# a comment\n".repeat(1000)))
+    };
+    let file = site.file("policy.toml", long("192.0.2.0/24"));
+    site.done(&format!("attach --iface {HOST_IF} --policy {file}"));
+    assert!(!site.json("profiles")["present"]["edited"].as_bool().expect("it is said"));
+    site.file("policy.toml", long("192.0.2.0/25").replace("\"r255\"", "\"last\""));
+    let present = site.json("profiles")["present"].clone();
+    assert!(present["edited"].as_bool().expect("it is said"));
+    let rules = present["differences"].to_string();
+    assert!(rules.contains("\"r255\"") && !rules.contains("\"last\""), "{rules}");
+
+    let shown = site.done(&format!("apply {file}"));
+    let lines: Vec<&str> = shown.lines().filter(|line| line.starts_with(['+', '-'])).collect();
+    assert_eq!(lines.len(), 2, "{shown}");
+    assert!(lines[0].starts_with("- ") && lines[0].contains(" r255 "), "{shown}");
+    assert!(lines[1].starts_with("+ ") && lines[1].contains(" last "), "{shown}");
+    assert!(shown.ends_with("  zone last: 1 prefixes added, 1 removed\n"), "{shown}");
+    assert!(
+        site.done(&format!("apply {file}")).ends_with(" says the same as the former policy.\n")
+    );
+    // One text is kept, that of the policy in force; of a bare profile none.
+    let kept = || {
+        let all = std::fs::read_dir(site.pins()).expect("pins");
+        let names = all.map(|entry| entry.expect("a pin").file_name().into_string().expect("text"));
+        names.filter(|name| name.starts_with("text-")).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(), ["text-3"]);
+    site.done(&format!("attach --iface {HOST_IF}"));
+    assert_eq!(kept(), [""; 0]);
+    site.done("detach");
+    site.assert_nothing_left();
+}
+
+#[test]
 fn a_bad_file_changes_nothing() {
     let site = Site::new();
     let daemon = site.start_with(&open_echo());
