@@ -15,6 +15,7 @@ mod member;
 mod multicast;
 mod oracle;
 mod penalty;
+mod place;
 mod policy;
 mod python;
 mod quotes;
