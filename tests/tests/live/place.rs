@@ -24,6 +24,10 @@ fn move_address(site: &Site, to: &str) {
     host.ip(&format!("addr flush dev {HOST_IF}"));
     host.ip(&format!("link set {to} up"));
     host.ip(&format!("addr add {HOST4}/24 dev {to}"));
+    // The address was another interface's, which still takes what is sent to its hardware address, and would
+    // answer who asks for it.
+    host.sysctl("ipv4/conf/all/arp_ignore", "1");
+    site.pair.peer.ip(&format!("neigh flush dev {PEER_IF}"));
     let ping = format!("ping -n -c 1 -W 1 {HOST4}");
     let answered = || finish(&mut site.pair.peer.words(&ping), PATIENCE).status.success();
     assert!(eventually(PATIENCE, answered), "it is answered by {to}");
