@@ -13,7 +13,7 @@ use crate::{
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
-    fmt::Display,
+    fmt::{self, Display},
     io::Write as _,
     net::IpAddr,
     process::ExitCode,
@@ -50,9 +50,21 @@ struct Change {
     change: &'static str,
     interface: String,
     vlan: Option<u16>,
+    inner_vlan: Option<u16>,
     group: IpAddr,
     /// The host; null where it isn't kept apart: then it is the first member of the group, or the last.
     reporter: Option<IpAddr>,
+}
+
+impl Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { change, interface, vlan, inner_vlan, group, reporter, .. } = self;
+        write!(f, "{change:5} {interface}")?;
+        if vlan.or(*inner_vlan).is_some() {
+            write!(f, " vlan {}", vlans(*vlan, *inner_vlan))?;
+        }
+        write!(f, " {group} {}", or_none(*reporter))
+    }
 }
 
 /// Shows them.
@@ -193,15 +205,9 @@ fn watch(pins: &PinDir, maps: &Maps, json: bool, out: &mut Out) -> anyhow::Resul
                 serde_json::to_writer(&mut *out, &change)?;
                 writeln!(out)?;
             } else {
-                let Change { change, interface, vlan, group, reporter, .. } = &change;
                 let time =
                     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(time_s));
-                let vlan = vlan.map_or_else(String::new, |vlan| format!(" vlan {vlan}"));
-                writeln!(
-                    out,
-                    "{time} {change:5} {interface}{vlan} {group} {}",
-                    or_none(*reporter)
-                )?;
+                writeln!(out, "{time} {change}")?;
             }
         }
         out.flush()?;
@@ -227,12 +233,13 @@ fn changes(
         let mut found = Vec::new();
         for (place, reporters) in to {
             let known = from.get(place);
-            let (interface, vlan, _, group) = place.clone();
+            let (interface, vlan, inner_vlan, group) = place.clone();
             let one = |reporter| Change {
                 time_s,
                 change,
                 interface: interface.clone(),
                 vlan,
+                inner_vlan,
                 group,
                 reporter,
             };
@@ -280,5 +287,20 @@ mod tests {
         assert_eq!(told(&[("a", &[1])], &[("b", &[1])]), ["leave a 10.0.0.1", "join b 10.0.0.1"]);
         assert_eq!(told(&[], &[("a", &[])]), ["join a -"]);
         assert_eq!(told(&[("a", &[])], &[]), ["leave a -"]);
+    }
+
+    /// As the table has it.
+    #[test]
+    fn a_change_names_both_vlans() {
+        let group: IpAddr = "239.1.1.1".parse().expect("an address");
+        let told = |vlan, inner_vlan| -> Vec<String> {
+            let place = ("a".to_owned(), vlan, inner_vlan, group);
+            let now = BTreeMap::from([(place, vec![IpAddr::from([10, 0, 0, 1])])]);
+            changes(&BTreeMap::new(), &now, 1).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(told(None, None), ["join  a 239.1.1.1 10.0.0.1"]);
+        assert_eq!(told(Some(7), None), ["join  a vlan 7 239.1.1.1 10.0.0.1"]);
+        assert_eq!(told(Some(7), Some(9)), ["join  a vlan 7.9 239.1.1.1 10.0.0.1"]);
+        assert_eq!(told(None, Some(9)), ["join  a vlan 0.9 239.1.1.1 10.0.0.1"]);
     }
 }
