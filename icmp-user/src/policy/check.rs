@@ -37,6 +37,9 @@ pub(super) fn operator(name: &str, text: &str) -> Result<CheckedPolicy, PolicyEr
         return Err(findings.resolve(name, text));
     }
     number_lines(text, &mut document.rules);
+    for (_, at) in &mut document.idle_keys {
+        *at = 1 + text[..*at].matches('\n').count();
+    }
     Ok(assemble(name, template, document))
 }
 
@@ -83,6 +86,7 @@ pub(super) fn assemble(name: &str, template: Template, document: Document) -> Ch
         speeds: document.speeds,
         routers: document.routers,
         groups: document.groups,
+        idle_keys: document.idle_keys,
         zones,
         rules,
     }

@@ -42,6 +42,8 @@ pub(super) struct Document {
     pub routers: Vec<IpAddr>,
     /// What it says of groups.
     pub groups: Groups,
+    /// Keys of it that come to nothing, with where they stand.
+    pub idle_keys: Vec<(&'static str, usize)>,
     pub zones: Vec<WrittenZone>,
     pub rules: Vec<WrittenRule>,
     /// How many rules there are; not more than a table can hold are read.
@@ -89,6 +91,7 @@ pub(super) fn read(text: &str, layer: Layer) -> Document {
         speeds: BTreeMap::new(),
         routers: Vec::new(),
         groups: Groups::default(),
+        idle_keys: Vec::new(),
         zones: Vec::new(),
         rules: Vec::new(),
         written_rules: 0,
@@ -143,6 +146,7 @@ pub(super) fn read(text: &str, layer: Layer) -> Document {
         && let Some(table) = reader.table(value, "a table: [groups]")
     {
         document.groups = groups::read(&mut reader, table);
+        document.idle_keys = groups::idle_keys(&reader, table, &document.groups);
     }
     if operator
         && let Some((_, value)) = reader.get(root, "zones")

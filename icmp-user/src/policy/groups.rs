@@ -151,6 +151,8 @@ const KEYS: &[&str] = &[
     "joins-per-second",
     "static",
 ];
+/// Those that say how to gate.
+const GATING: [&str; 4] = ["mode", "unregistered", "other-routers", "static"];
 const GATE: &str = "true, false, or the interfaces: [\"eth1\"]";
 
 /// Reads the table.
@@ -200,6 +202,19 @@ pub(super) fn read(reader: &mut Reader, table: &DeTable<'_>) -> Groups {
         groups.fixed = read_fixed(reader, value);
     }
     groups
+}
+
+/// Those of its keys that say how to gate, where nothing is gated, with where they stand.
+pub(super) fn idle_keys(
+    reader: &Reader,
+    table: &DeTable<'_>,
+    groups: &Groups,
+) -> Vec<(&'static str, usize)> {
+    if groups.gate != Gate::Off {
+        return Vec::new();
+    }
+    let at = |key: &'static str| reader.get(table, key).map(|(span, _)| (key, span.start));
+    GATING.iter().copied().filter_map(at).collect()
 }
 
 const FIXED: &str = "a table: { interface = \"eth1\", group = \"239.1.1.1\" }";

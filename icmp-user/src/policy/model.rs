@@ -39,6 +39,8 @@ pub struct CheckedPolicy {
     pub routers: Vec<IpAddr>,
     /// What it says of groups.
     pub groups: Groups,
+    /// Keys of `[groups]` that come to nothing since nothing is gated, with the lines that they stand on.
+    pub idle_keys: Vec<(&'static str, usize)>,
     /// The zones, those that only a rule of the profile names included (without prefixes).
     pub zones: Vec<Zone>,
     /// The operator's rules, then the profile's, each in the order in which they are written.

@@ -75,6 +75,7 @@ pub fn profile(profile: Profile) -> CheckedPolicy {
             keys: None,
             speeds: BTreeMap::new(),
             routers: Vec::new(),
+            idle_keys: Vec::new(),
             groups: Groups::default(),
             zones: Vec::new(),
             rules: Vec::new(),

@@ -16,15 +16,15 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 /// Something to look at again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Warning {
-    /// The rule.
-    pub rule: String,
-    /// The line that its header stands on.
+    /// The rule; `None` where it is about none.
+    pub rule: Option<String>,
+    /// The line that the rule's header stands on, or the key that it is about.
     pub line: usize,
     /// What about it, as a sentence without its full stop.
     pub message: String,
 }
 
-/// Everything about a policy that is worth a second look, in the order of its rules.
+/// Everything about a policy that is worth a second look, by line.
 #[must_use]
 pub fn warnings(policy: &CheckedPolicy) -> Vec<Warning> {
     let own = |rule: &&Rule| rule.layer == Layer::Operator;
@@ -51,12 +51,21 @@ pub fn warnings(policy: &CheckedPolicy) -> Vec<Warning> {
         )
     }));
     found.extend(Hook::ALL.into_iter().filter_map(|h| needed(policy, h).ok()).flatten());
+    found.extend(policy.idle_keys.iter().map(idle_key));
     found.sort_by_key(|warning| warning.line);
     found
 }
 
 fn warning(rule: &Rule, message: String) -> Warning {
-    Warning { rule: rule.name.clone(), line: rule.line, message }
+    Warning { rule: Some(rule.name.clone()), line: rule.line, message }
+}
+
+/// A key that says how to gate, where nothing is gated.
+fn idle_key((key, line): &(&str, usize)) -> Warning {
+    let message = format!(
+        "`{key}` of [groups] comes to nothing without `gate`: multicast leaves by every interface"
+    );
+    Warning { rule: None, line: *line, message }
 }
 
 /// A rule for a code other than 0 of a type whose code receivers ignore: every code of it is taken

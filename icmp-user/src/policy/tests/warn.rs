@@ -41,6 +41,30 @@ fn a_code_that_receivers_ignore_is_never_met() {
     }
 }
 
+/// Who says how to gate means to gate.
+#[test]
+fn how_to_gate_comes_to_nothing_where_nothing_is_gated() {
+    let idle = |line: usize, key: &str| {
+        format!(
+            "{line}: `{key}` of [groups] comes to nothing without `gate`: multicast leaves by every \
+             interface"
+        )
+    };
+    let groups = |lines: &str| of(&format!("[groups]\n{lines}\n"));
+    assert_eq!(groups("mode = \"observe\""), [idle(3, "mode")]);
+    assert_eq!(groups("gate = false\nmode = \"enforce\""), [idle(4, "mode")]);
+    let fixed = "static = { interface = \"eth1\", group = \"239.1.1.1\" }";
+    assert_eq!(
+        groups(&format!("{fixed}\nother-routers = \"all\"\nunregistered = \"pass\"")),
+        [idle(3, "static"), idle(4, "other-routers"), idle(5, "unregistered")]
+    );
+    for gate in ["true", "[\"eth1\"]"] {
+        let all = "mode = \"observe\"\nother-routers = \"all\"\nunregistered = \"pass\"";
+        assert_eq!(groups(&format!("gate = {gate}\n{all}\n{fixed}")), NONE);
+    }
+    assert_eq!(groups("max-per-host = 9\nmax-per-interface = 9\njoins-per-second = 9"), NONE);
+}
+
 #[test]
 fn unknown_flows_in_transit_are_those_that_a_check_finds() {
     let of_errors = "family = \"icmpv4\"\ntype = 11\naction = \"pass\"\nunknown-flow = \"drop\"";
