@@ -2,7 +2,7 @@
 
 use super::{
     DONE, Global,
-    output::{Out, columns, say},
+    output::{Out, Sink, columns, say},
     status::open,
     watch::blocking,
 };
@@ -14,7 +14,7 @@ use serde::Serialize;
 use std::{
     collections::BTreeMap,
     fmt::{self, Display},
-    io::Write as _,
+    io::{self, Write},
     net::IpAddr,
     process::ExitCode,
     thread::sleep,
@@ -36,6 +36,9 @@ pub struct Args {
     /// Show who joins and who leaves, until interrupted
     #[arg(long, conflicts_with = "queriers")]
     watch: bool,
+    /// Show those as well that go everywhere on a link, members or none: 224.0.0.0/24 and ff02::/16
+    #[arg(long, conflicts_with_all = ["queriers", "watch"])]
+    all: bool,
     /// Show who asks on each link, and where other multicast routers are
     #[arg(long)]
     queriers: bool,
@@ -77,18 +80,34 @@ pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCo
     if args.queriers {
         show_queriers(&queriers(&maps)?, args.json, out)?;
     } else {
-        show(&groups(&maps)?, args.json, out)?;
+        let states = groups(&maps)?;
+        if args.json {
+            out.json(&states)?;
+        } else {
+            show(states, args.all, out)?;
+        }
     }
     Ok(ExitCode::from(DONE))
 }
 
-fn show(states: &[GroupState], json: bool, out: &mut Out) -> anyhow::Result<()> {
-    if json {
-        return Ok(out.json(&states)?);
+fn show(states: Vec<GroupState>, all: bool, out: &mut dyn Sink) -> io::Result<()> {
+    let (shown, left): (Vec<_>, Vec<_>) = states.into_iter().partition(|s| all || !s.for_all);
+    if shown.is_empty() {
+        writeln!(out, "no group has a member")?;
+    } else {
+        table(&shown, out)?;
     }
-    if states.is_empty() {
-        return Ok(writeln!(out, "no group has a member")?);
+    if !left.is_empty() {
+        let count = left.len();
+        writeln!(
+            out,
+            "left out: {count} of 224.0.0.0/24 and ff02::/16, which go everywhere on a link; --all shows them"
+        )?;
     }
+    Ok(())
+}
+
+fn table(states: &[GroupState], out: &mut dyn Sink) -> io::Result<()> {
     let head = [
         "INTERFACE",
         "VLAN",
@@ -115,7 +134,7 @@ fn show(states: &[GroupState], json: bool, out: &mut Out) -> anyhow::Result<()> 
         ]
     }));
     let right = [false, true, false, false, false, true, false, true, true];
-    Ok(columns(out, right, &rows)?)
+    columns(out, right, &rows)
 }
 
 fn show_queriers(states: &[QuerierState], json: bool, out: &mut Out) -> anyhow::Result<()> {
@@ -302,5 +321,39 @@ mod tests {
         assert_eq!(told(Some(7), None), ["join  a vlan 7 239.1.1.1 10.0.0.1"]);
         assert_eq!(told(Some(7), Some(9)), ["join  a vlan 7.9 239.1.1.1 10.0.0.1"]);
         assert_eq!(told(None, Some(9)), ["join  a vlan 0.9 239.1.1.1 10.0.0.1"]);
+    }
+
+    #[test]
+    fn what_goes_everywhere_is_left_out_of_the_table_and_counted() {
+        let state = |group: &str, for_all| GroupState {
+            interface: "a".to_owned(),
+            vlan: None,
+            inner_vlan: None,
+            group: group.parse().expect("an address"),
+            for_all,
+            mode: "exclude",
+            sources: Vec::new(),
+            version: 3,
+            expires_s: 1.0,
+            since_s: 1.0,
+            heard_s: 1.0,
+            reporters: Vec::new(),
+            joins: 1,
+            leaves: 0,
+        };
+        let shown = |states: &[GroupState], all| {
+            let mut text = Vec::new();
+            show(states.to_vec(), all, &mut text).expect("memory");
+            String::from_utf8(text).expect("text")
+        };
+        let (own, link) = (state("239.1.1.1", false), state("224.0.0.251", true));
+        let some = shown(&[own.clone(), link.clone()], false);
+        assert!(some.contains("239.1.1.1") && !some.contains("224.0.0.251"), "{some}");
+        assert!(some.contains("\nleft out: 1 of "), "{some}");
+        let every = shown(&[own.clone(), link.clone()], true);
+        assert!(every.contains("224.0.0.251") && !every.contains("left out"), "{every}");
+        assert!(!shown(&[own], false).contains("left out"));
+        let none = shown(&[link], false);
+        assert!(none.starts_with("no group has a member\nleft out: 1 of "), "{none}");
     }
 }

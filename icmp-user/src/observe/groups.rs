@@ -4,7 +4,7 @@ use crate::datapath::{Error, Maps, bucket_time};
 use icmp_common::{
     bucket::UNITS_PER_S,
     member::{Group, GroupKey, LinkKey, Stats, is_ahead},
-    querier::Link,
+    querier::{Link, is_for_all},
     wire::ipv6::Address,
 };
 use serde::Serialize;
@@ -24,6 +24,8 @@ pub struct GroupState {
     pub inner_vlan: Option<u16>,
     /// The group.
     pub group: IpAddr,
+    /// Whether what is sent to it goes everywhere on the link, members or none: see [`is_for_all`].
+    pub for_all: bool,
     /// `include` where it takes the sources alone, `exclude` where it takes all but them.
     pub mode: &'static str,
     /// The sources.
@@ -196,6 +198,7 @@ fn state(names: &Names, key: &GroupKey, group: &Group, now: u64) -> GroupState {
         vlan: vlan(key.link.outer),
         inner_vlan: vlan(key.link.inner),
         group: address(key.group),
+        for_all: is_for_all(Address(key.group)),
         mode: if excludes { "exclude" } else { "include" },
         sources,
         version: version(&key.link, group.version(now)),
