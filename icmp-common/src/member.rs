@@ -522,12 +522,22 @@ impl Group {
         }
     }
 
-    /// Whether a reporter is a member of it.
+    /// What a reporter is to it.
     #[must_use]
     #[inline(always)]
-    pub fn has(&self, id: u64, now: u64) -> bool {
-        self.seek(id, now).is_member != 0
+    pub fn standing(&self, id: u64, now: u64) -> Standing {
+        let seat = self.seek(id, now);
+        Standing { is_member: seat.is_member != 0, is_counted: seat.own < REPORTERS as u64 }
     }
+}
+
+/// What a reporter is to a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether it is a member.
+    pub is_member: bool,
+    /// Whether it is one that is kept apart, its time run out or not: the group counts among its own.
+    pub is_counted: bool,
 }
 
 /// What [`Group::seek`] found: [`REPORTERS`] stands for no place.

@@ -32,7 +32,8 @@ use icmp_common::{
     bucket,
     link::{Kind, kind},
     member::{
-        Group, GroupKey, LinkKey, Record, SOURCES, Stats, Step, Times, is_ahead, record, reporter,
+        Group, GroupKey, LinkKey, Record, SOURCES, Standing, Stats, Step, Times, is_ahead, record,
+        reporter,
     },
     opaque::opaque,
     parse::{Frame as _, Packet, stage},
@@ -428,12 +429,12 @@ fn admit(learning: &mut Learning, joins: bool) -> Option<bool> {
     let found = GROUPS.get_ptr_mut(&learning.key);
     let is_there = found.is_some();
     // SAFETY: an element of the map, of which each word is whole.
-    let is_member =
-        found.is_some_and(|group| unsafe { &*group }.has(learning.reporter, learning.now));
+    let standing = found.map(|group| unsafe { &*group }.standing(learning.reporter, learning.now));
+    let Standing { is_member, is_counted } = standing.unwrap_or_default();
     if !joins || is_member {
         return Some(is_there);
     }
-    let has_host = learning.reporter != 0;
+    let has_host = learning.reporter != 0 && !is_counted;
     if has_host && held(host(learning, learning.reporter), 0)? >= learning.policy.per_host {
         count(|stats| &mut stats.host_full);
         return None;

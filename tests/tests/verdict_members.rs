@@ -370,6 +370,30 @@ fn what_has_run_out_is_swept_and_makes_room() {
     assert_eq!(joined(&mut gate).len(), 2, "and then it hasn't");
 }
 
+/// What it was in before is counted among its own until it is swept, so to be in it again takes no more room.
+#[test]
+fn a_host_at_its_bound_comes_back_to_what_it_was_in() {
+    let mut gate = gate("max-per-host = 1");
+    gate.run(&hasty().frame().to_many().build());
+    let join = |group| report("192.0.2.7", &[record(4, group, &[], 0)]);
+    gate.run(&join(GROUP));
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    assert!(joined(&mut gate).is_empty(), "its time is out");
+    gate.run(&join("239.1.1.2"));
+    assert_eq!((joined(&mut gate).len(), stats(&mut gate).host_full), (0, 1));
+    gate.run(&join(GROUP));
+    assert_eq!(told(&mut gate, GROUP).expect("it is there").2, ["192.0.2.7"]);
+    // It counts once: a leave gives back all that it took.
+    gate.run(&report("192.0.2.7", &[record(3, GROUP, &[], 0)]));
+    gate.run(&join("239.1.1.2"));
+    assert_eq!(told(&mut gate, "239.1.1.2").expect("it is there").2, ["192.0.2.7"]);
+    gate.run(&join("239.1.1.3"));
+    assert_eq!(
+        (joined(&mut gate).contains_key("239.1.1.3"), stats(&mut gate).host_full),
+        (false, 2)
+    );
+}
+
 /// VLANs are links of their own.
 #[test]
 fn a_group_belongs_to_the_vlan_that_it_was_joined_on() {
@@ -423,6 +447,12 @@ fn the_lowest_querier_is_elected_and_sets_the_times() {
 /// A general query of version 3 from a switch without an address, which wants answers within a tenth of a second.
 fn asked() -> Ipv4 {
     let message = igmp(0x11, 1, "0.0.0.0").octets([2, 125, 0, 0]);
+    Ipv4::between("0.0.0.0", "224.0.0.1").ttl(1).igmp(message)
+}
+
+/// One whose times are the shortest that there are.
+fn hasty() -> Ipv4 {
+    let message = igmp(0x11, 1, "0.0.0.0").octets([1, 1, 0, 0]);
     Ipv4::between("0.0.0.0", "224.0.0.1").ttl(1).igmp(message)
 }
 
@@ -490,15 +520,13 @@ fn nothing_of_a_vlan_is_kept_back_where_tags_may_be_taken_off() {
 #[test]
 fn a_group_is_registered_for_as_long_as_on_any_link() {
     let mut gate = gate("gate = true\nunregistered = \"pass\"");
-    // The times of VLAN 100 are the shortest that there are.
-    let message = igmp(0x11, 1, "0.0.0.0").octets([1, 1, 0, 0]);
-    let hasty = Ipv4::between("0.0.0.0", "224.0.0.1").ttl(1).igmp(message);
     gate.run(&asked().frame().tags(2).to_many().build());
     let other = Ipv4::between("192.0.2.8", "239.1.1.9").ttl(1).igmp(igmp(0x16, 0, "239.1.1.9"));
     gate.run(&other.frame().tags(2).build());
     let joins = Ipv4::between("192.0.2.7", GROUP).ttl(1).igmp(igmp(0x16, 0, GROUP));
     gate.run(&joins.frame().build());
-    gate.run(&hasty.frame().tags(1).to_many().build());
+    // In VLAN 100 alone.
+    gate.run(&hasty().frame().tags(1).to_many().build());
     gate.run(&joins.frame().tags(1).build());
     std::thread::sleep(std::time::Duration::from_millis(2_200));
     assert!(!leaves(&mut gate, GROUP, 2), "it has a member elsewhere");
