@@ -16,7 +16,7 @@ use crate::verdict::OUTCOMES;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of everything in this file. Pinned maps of another version are not adopted.
-pub const SCHEMA: u32 = 10;
+pub const SCHEMA: u32 = 11;
 
 /// A family of messages: an index into the tables that are kept by family.
 pub mod family {
@@ -353,8 +353,8 @@ pub const LINKS: usize = 1024;
 /// How many groups are counted apart that were kept from where they have no member. The one that was longest unused
 /// makes room.
 pub const GATED: usize = 1024;
-/// How many groups a policy says have a member, at most. Twice as many there is room for, so that a new policy's can
-/// stand beside those of the old one.
+/// How many groups a policy says have a member, at most. Each stands twice, once for all links, and there is room for
+/// twice as many again, so that a new policy's can stand beside those of the old one.
 pub const STATIC_GROUPS: usize = 512;
 /// How many words hosts are counted in, by a keyed hash: some share one.
 pub const HOST_WORDS: usize = 16_384;

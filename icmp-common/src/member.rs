@@ -56,6 +56,16 @@ pub struct StaticKey {
     pub source: [u64; 2],
 }
 
+impl StaticKey {
+    /// That a group has such a member on some link: no link is of version 0.
+    #[must_use]
+    #[inline(always)]
+    pub const fn anywhere(group: Address) -> Self {
+        let link = LinkKey { interface: 0, version: 0, outer: 0, inner: 0 };
+        Self { group: GroupKey { link, group: group.0 }, source: [0; 2] }
+    }
+}
+
 /// A source of a group.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,

@@ -122,7 +122,7 @@ pub static REGISTERED: LruHashMap<[u64; 2], u64, { abi::GATED }> = LruHashMap::n
 
 /// What the policy says has members. The loader's alone.
 #[btf_map]
-pub static STATIC_GROUPS: HashMap<member::StaticKey, u32, { 2 * abi::STATIC_GROUPS }> =
+pub static STATIC_GROUPS: HashMap<member::StaticKey, u32, { 4 * abi::STATIC_GROUPS }> =
     HashMap::new();
 
 /// What was kept from links without a member.

@@ -113,7 +113,9 @@ fn judge(frame: &SkbFrame<'_>) -> Option<u32> {
     if policy.flags & group_flag::STATIC != 0 && is_static(key, source) {
         return None;
     }
-    if policy.flags & group_flag::UNREGISTERED_GO != 0 && !is_registered(group, now) {
+    let is_registered =
+        || policy.flags & group_flag::STATIC != 0 && is_listed(group) || is_joined(group, now);
+    if policy.flags & group_flag::UNREGISTERED_GO != 0 && !is_registered() {
         return None;
     }
     count(&key, frame);
@@ -128,9 +130,15 @@ fn is_static(group: GroupKey, source: Address) -> bool {
     STATIC_GROUPS.get_ptr(any).is_some() || STATIC_GROUPS.get_ptr(this).is_some()
 }
 
+/// Whether the policy says that a group has a member on some link.
+#[inline(always)]
+fn is_listed(group: Address) -> bool {
+    STATIC_GROUPS.get_ptr(StaticKey::anywhere(group)).is_some()
+}
+
 /// Whether a group has members on some link.
 #[inline(always)]
-fn is_registered(group: Address, now: u64) -> bool {
+fn is_joined(group: Address, now: u64) -> bool {
     // SAFETY: a word of an element of the map.
     unsafe { REGISTERED.get(group.0) }.is_some_and(|until| is_ahead(*until, now))
 }

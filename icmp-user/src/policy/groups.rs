@@ -114,7 +114,8 @@ impl Groups {
         }
     }
 
-    /// The groups that have a member because it says so, of the interfaces that there are.
+    /// The groups that have a member because it says so, of the interfaces that there are; each once more for all
+    /// links, since it is registered then (as a permanent entry of a Linux bridge is).
     #[must_use]
     pub fn compile_fixed(&self, names: &[Option<String>]) -> Vec<StaticKey> {
         let id = |name: &str| names.iter().position(|n| n.as_deref() == Some(name));
@@ -124,9 +125,9 @@ impl Groups {
             let link = LinkKey { interface, version, outer: one.vlan, inner: 0 };
             let group = GroupKey { link, group: Address::from(one.group).0 };
             let source = one.source.map_or([0; 2], |source| Address::from(source).0);
-            Some(StaticKey { group, source })
+            Some([StaticKey { group, source }, StaticKey::anywhere(Address(group.group))])
         };
-        self.fixed.iter().filter_map(entry).collect()
+        self.fixed.iter().filter_map(entry).flatten().collect()
     }
 
     /// The names of the interfaces that it gates, or has a group of.

@@ -268,6 +268,12 @@ fn what_is_registered_nowhere_may_go_everywhere() {
     assert_eq!(entry(&site, "239.7.7.1").expect("it is there")["vlan"], 7);
     assert_eq!(reach(&site, HOST4, "239.7.7.1"), 0, "it has a member, and not here");
     assert_eq!(reach(&site, HOST4, "239.7.7.2"), 10, "it has none anywhere");
+    // A static one is registered as well, as a permanent entry of a Linux bridge is.
+    let fixed = "static = [{ interface = \"gate0\", group = \"239.7.7.2\", vlan = 9 }]\n";
+    let other = site.file("other.toml", format!("{policy}{fixed}"));
+    site.done(&format!("apply {other}"));
+    assert_eq!(reach(&site, HOST4, "239.7.7.2"), 0, "it has a member, and not here");
+    assert_eq!(reach(&site, HOST4, "239.7.7.3"), 10, "it has none anywhere");
     daemon.stop();
 }
 

@@ -1,6 +1,7 @@
 //! What `[groups]` can have wrong.
 
 use super::*;
+use icmp_common::{member::StaticKey, wire::ipv6::Address};
 
 fn groups(lines: &str, expected: &[&str]) {
     assert_mistakes(&format!("{MINIMAL}[groups]\n{lines}\n"), expected);
@@ -123,6 +124,7 @@ fn interfaces_are_bits_and_only_known_ones_have_groups() {
          { interface = \"gone\", group = \"239.1.1.1\" }]",
     );
     assert_eq!(policy.flags, icmp_common::abi::group_flag::STATIC);
-    assert_eq!(fixed.len(), 1);
     assert_eq!((fixed[0].group.link.interface, fixed[0].group.link.outer), (1, 7));
+    let anywhere = StaticKey::anywhere(Address(fixed[0].group.group));
+    assert_eq!(fixed[1..], [anywhere], "and it is registered");
 }
