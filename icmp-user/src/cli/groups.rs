@@ -7,7 +7,7 @@ use super::{
     watch::blocking,
 };
 use crate::{
-    datapath::{Error, Maps, PinDir},
+    datapath::{Error, Maps, PinDir, attached_index},
     observe::{GroupState, QuerierState, groups, queriers},
 };
 use serde::Serialize;
@@ -184,7 +184,7 @@ fn list(addresses: &[IpAddr]) -> String {
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// Clears away the groups that have no member any more, until the task is dropped. What keeps it from that is said
+/// Clears away the groups that have no member any more, and those of interfaces that went away, until the task is dropped. What keeps it from that is said
 /// once.
 pub async fn sweep(pins: PinDir) {
     let mut said = false;
@@ -193,6 +193,11 @@ pub async fn sweep(pins: PinDir) {
         let pins = pins.clone();
         let swept = blocking(move || {
             let mut maps = Maps::open(&pins)?;
+            for (id, name, _) in maps.interfaces()? {
+                if attached_index(&pins, &name) == Some(0) {
+                    maps.forget_members(id)?;
+                }
+            }
             let secret = maps.policy_info()?.secret;
             maps.groups_mut().sweep(secret)
         });

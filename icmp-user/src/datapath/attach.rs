@@ -193,7 +193,7 @@ fn attach_and_note(
     let mut attached = attach_one(pins, interface, mode, ebpf)?;
     let ingress = if attached.native { attach_mode::NATIVE } else { attach_mode::GENERIC };
     if !attached.adopted {
-        maps.groups_mut().forget_links(Some(id))?;
+        maps.forget_members(id)?;
     }
     // Noted at once: what comes next may fail, and who then detaches finds what is there.
     maps.set_interface(id, &interface.name, interface.index, Modes { ingress, ..before })?;
@@ -347,6 +347,7 @@ pub fn detach(pins: &PinDir, interface: &str) -> Result<(), Error> {
         let known = maps.interfaces()?;
         if let Some((id, name, _)) = known.into_iter().find(|(_, name, _)| name == interface) {
             maps.set_interface(id, &name, 0, Modes::DETACHED)?;
+            maps.forget_members(id)?;
         }
     }
     drop(lock);

@@ -126,6 +126,27 @@ impl Groups {
         gone.into_iter().try_for_each(|key| Ok(self.fixed.remove(key)?))
     }
 
+    /// Forgets the groups of an interface, and who asks on its links: nobody hears there who leaves.
+    pub(super) fn forget_interface(&mut self, id: u32, secret: u64) -> Result<(), Error> {
+        for (key, _) in entries(&self.groups)? {
+            if id == u32::from(key.link.interface)
+                && let Some(gone) = self.take(&key)?
+            {
+                self.give_back(&key, &gone, secret)?;
+            }
+        }
+        // Last: who has been asked before the groups went is asked again before anything is kept back.
+        self.forget_links(Some(id))
+    }
+
+    /// Gives back what a group that is gone took of what an interface and a host may have.
+    fn give_back(&self, key: &GroupKey, gone: &Group, secret: u64) -> Result<(), Error> {
+        let hosts = gone.reporters.iter().filter(|reporter| reporter.id != 0);
+        let words = hosts.map(|reporter| host_word(key.link, reporter.id, secret));
+        let own = std::iter::once(u32::from(key.link.interface));
+        self.held.take_one_from(own.chain(words))
+    }
+
     /// Forgets who asks on the links of an interface, or on all: what was joined meanwhile was heard by nobody, so who
     /// listens isn't known until they are asked again.
     pub(super) fn forget_links(&mut self, interface: Option<u32>) -> Result<(), Error> {
@@ -160,10 +181,7 @@ impl Groups {
                     Err(error) => return Err(error.into()),
                 }
             }
-            let hosts = gone.reporters.iter().filter(|reporter| reporter.id != 0);
-            let words = hosts.map(|reporter| host_word(key.link, reporter.id, secret));
-            let own = std::iter::once(u32::from(key.link.interface));
-            self.held.take_one_from(own.chain(words))?;
+            self.give_back(key, &gone, secret)?;
             swept += 1;
         }
         self.sweep_links(now)?;

@@ -394,6 +394,15 @@ impl Maps {
         &mut self.mirror
     }
 
+    /// Forgets who is a member on an interface, by its stable index, and who asks there.
+    ///
+    /// # Errors
+    /// Where a map can't be read or written.
+    pub fn forget_members(&mut self, id: u32) -> Result<(), Error> {
+        let secret = self.policy_info()?.secret;
+        self.groups.forget_interface(id, secret)
+    }
+
     /// Who is a member of what.
     #[must_use]
     pub fn groups(&self) -> &Groups {

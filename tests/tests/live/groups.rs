@@ -373,6 +373,32 @@ fn on_an_interface_that_comes_back_nobody_has_asked() {
     daemon.stop();
 }
 
+/// Nobody hears who leaves there.
+#[test]
+fn what_is_detached_or_away_has_no_members() {
+    let site = Site::new();
+    site.pair.host.ip("link add gate2 type veth peer name back-gate2");
+    let known = || {
+        let count = |what: &str| site.json(what).as_array().expect("a list").len();
+        (count("groups"), count("groups --queriers"))
+    };
+    let daemon = site.start_on(&format!("--iface {HOST_IF} --iface gate2"));
+    python(&site.pair.peer, ASK, &["igmp"]);
+    assert!(entry(&site, "239.99.0.1").is_some());
+    site.done(&format!("detach --iface {HOST_IF}"));
+    assert_eq!(known(), (0, 0), "detached");
+    daemon.stop();
+
+    let daemon = site.start("");
+    python(&site.pair.peer, ASK, &["igmp"]);
+    assert!(entry(&site, "239.99.0.1").is_some());
+    site.pair.unplug();
+    daemon.hear("gate0 went away; its counters are kept");
+    // It is swept every ten seconds.
+    assert!(eventually(Duration::from_secs(15), || known() == (0, 0)), "{:?}", known());
+    daemon.stop();
+}
+
 /// What happens is told as it happens.
 #[test]
 fn joins_and_leaves_are_told_as_they_come() {
