@@ -866,11 +866,17 @@ pub struct PolicyInfo {
     /// [`PolicyTable::secret`]: drawn once, when the instance was made, so that keys keep their
     /// cells when the policy is replaced.
     pub secret: u64,
+    /// [`GroupPolicy::gated`].
+    pub gated: u64,
+    /// [`GroupPolicy::flags`].
+    pub group_flags: u32,
+    /// 1 where it is learnt who is a member of what.
+    pub learns: u32,
     /// The name of its profile, padded with zeros.
     pub profile: [u8; 16],
     /// The absolute path of its file, padded with zeros; empty for a bare profile. A longer path is
     /// cut at the front.
-    pub path: [u8; 200],
+    pub path: [u8; 184],
 }
 
 const _: () = assert!(size_of::<PolicyInfo>() == 256);

@@ -110,29 +110,32 @@ impl GroupSummary {
 
 /// What a policy says of groups, in a line or more, where there is something to say.
 pub fn group_lines(groups: &Groups) -> Vec<String> {
-    let GroupSummary { learn, gate, mode, unregistered, other_routers, fixed, .. } =
-        GroupSummary::of(groups);
-    let mut lines = Vec::new();
-    if !learn {
-        lines.push("groups: not learnt".to_owned());
-    }
-    let gated = match gate {
-        None => Some("every interface".to_owned()),
-        Some(names) if names.is_empty() => None,
-        Some(names) => Some(names.join(", ")),
-    };
-    if let Some(gated) = gated {
-        lines.push(format!(
-            "groups: multicast leaves by {gated} to members only ({mode}); unregistered: {unregistered}, other \
-             routers: {other_routers}"
-        ));
-    }
+    let mut lines: Vec<String> = gate_line(groups).into_iter().collect();
+    let fixed = GroupSummary::of(groups).fixed;
     lines.extend(fixed.iter().map(|StaticGroup { interface, vlan, group, source }| {
         let vlan = vlan.map_or_else(String::new, |vlan| format!(" vlan {vlan}"));
         let source = source.map_or_else(String::new, |source| format!(" from {source}"));
         format!("group {group}{source} on {interface}{vlan}: static")
     }));
     lines
+}
+
+/// Whether it keeps multicast back, or can't, where it says so.
+pub fn gate_line(groups: &Groups) -> Option<String> {
+    let GroupSummary { learn, gate, mode, unregistered, other_routers, .. } =
+        GroupSummary::of(groups);
+    if !learn {
+        return Some("groups: not learnt".to_owned());
+    }
+    let gated = match gate {
+        None => "every interface".to_owned(),
+        Some(names) if names.is_empty() => return None,
+        Some(names) => names.join(", "),
+    };
+    Some(format!(
+        "groups: multicast leaves by {gated} to members only ({mode}); unregistered: {unregistered}, other \
+         routers: {other_routers}"
+    ))
 }
 
 impl Summary {

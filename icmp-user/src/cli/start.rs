@@ -1,7 +1,7 @@
 //! What `run` and `attach` have in common: everything that can be wrong is found before anything
 //! is attached, and what happened is said aloud.
 
-use super::{failure::Failure, output::say, watch::say_renamed};
+use super::{check::gate_line, failure::Failure, output::say, watch::say_renamed};
 use crate::{
     datapath::{
         self, AttachMode, Attached, Interface, Lock, Maps, PinDir, Renamed, Surroundings, attach,
@@ -185,6 +185,9 @@ impl Start {
         let (rules, generation) = (compiled.info.rules, compiled.info.generation);
         let observed = if compiled.info.observe == 0 { "" } else { ", observed only" };
         say(format_args!("policy: {what}, {rules} rules, generation {generation}{observed}"));
+        if let Some(line) = gate_line(&self.policy.groups) {
+            say(format_args!("{line}"));
+        }
         say_absent(compiled);
         let Surroundings { addresses, on_link, .. } = &self.surroundings;
         say_too_many(

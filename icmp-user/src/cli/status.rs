@@ -59,6 +59,8 @@ struct Interface {
     speed_mbit: Option<u32>,
     /// Who says it: `driver` or `policy`; null where nobody does.
     speed_by: Option<&'static str>,
+    /// What is made of groups and their members: `off`, `learnt`, and what has no member `observed` or `gated`.
+    groups: &'static str,
     counters_used: u32,
     counters_capacity: u32,
     /// What arrived.
@@ -147,6 +149,7 @@ impl Status {
                     true => "policy",
                     false => "driver",
                 }),
+                groups: i.groups.label(),
                 counters_used: i.used,
                 counters_capacity: i.room,
                 packets: arrived().map(|c| c.packets).sum(),
@@ -183,6 +186,7 @@ impl Status {
             "INTERFACE",
             "MODE",
             "EGRESS",
+            "GROUPS",
             "SPEED",
             "DAEMON",
             "COUNTERS",
@@ -190,12 +194,13 @@ impl Status {
             "OCTETS",
             "SENT",
         ];
-        let rows: Vec<[String; 9]> = std::iter::once(head.map(str::to_owned))
+        let rows: Vec<[String; 10]> = std::iter::once(head.map(str::to_owned))
             .chain(self.interfaces.iter().map(|i| {
                 [
                     i.interface.clone(),
                     i.mode.to_owned(),
                     i.egress.to_owned(),
+                    i.groups.to_owned(),
                     Speed(i.speed_mbit.unwrap_or(0)).to_string(),
                     if i.daemon { "running" } else { "none" }.to_owned(),
                     format!("{} of {}", i.counters_used, i.counters_capacity),
@@ -205,7 +210,7 @@ impl Status {
                 ]
             }))
             .collect();
-        columns(out, [false, false, false, false, false, true, true, true, true], &rows)?;
+        columns(out, [false, false, false, false, false, false, true, true, true, true], &rows)?;
         for Interface { interface: old, called, .. } in &self.interfaces {
             if let Some(new) = called {
                 writeln!(

@@ -10,6 +10,6 @@ mod snapshot;
 
 pub use groups::{GatedState, GroupState, MembershipState, QuerierState, groups, queriers};
 pub use snapshot::{
-    BoxedState, CounterLine, EgressLevel, Field, InterfaceState, KernelState, KeysState, Level,
-    LimitState, Pace, PenaltyState, PolicyState, Snapshot,
+    BoxedState, CounterLine, EgressLevel, Field, GroupLevel, InterfaceState, KernelState,
+    KeysState, Level, LimitState, Pace, PenaltyState, PolicyState, Snapshot,
 };

@@ -9,7 +9,7 @@ use crate::datapath::{
 use icmp_common::{
     abi::{
         ClassKey, Counter, Interface, LimitInfo, PolicyInfo, attach_mode, class_kind, egress_mode,
-        family, hook, limit_flag, limit_key,
+        family, group_flag, hook, limit_flag, limit_key,
     },
     bucket::{OCTET_SHIFT, reach, spent},
     cells::WAYS,
@@ -306,6 +306,44 @@ impl EgressLevel {
     }
 }
 
+/// What is made of groups and their members on an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupLevel {
+    /// Nothing.
+    #[default]
+    Off,
+    /// It is learnt who is a member of what.
+    Learnt,
+    /// And it is noted what has no member, which leaves all the same.
+    Observed,
+    /// And what has none is kept back.
+    Gated,
+}
+
+impl GroupLevel {
+    /// That of an interface, by its stable index. What is sent is kept back by the program for it alone.
+    fn of(info: &PolicyInfo, id: u32, egress: EgressLevel) -> Self {
+        let is_gated = egress != EgressLevel::Detached && info.gated >> (id & 63) & 1 == 1;
+        match (info.learns, is_gated) {
+            (0, _) => Self::Off,
+            (_, false) => Self::Learnt,
+            _ if info.group_flags & group_flag::OBSERVE != 0 => Self::Observed,
+            _ => Self::Gated,
+        }
+    }
+
+    /// The label used in JSON and tables.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Learnt => "learnt",
+            Self::Observed => "observed",
+            Self::Gated => "gated",
+        }
+    }
+}
+
 /// An interface of the instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceState {
@@ -319,6 +357,8 @@ pub struct InterfaceState {
     pub speed: Speed,
     /// Whether that is the policy's, and not the driver's.
     pub speed_by_policy: bool,
+    /// What is made of groups on it.
+    pub groups: GroupLevel,
     /// Its counters in use, in the order in which they are shown.
     pub counters: Vec<CounterLine>,
     /// What found no free counter.
@@ -443,7 +483,18 @@ impl InterfaceState {
             counters.entries.iter().map(|entry| CounterLine::new(entry, classes)).collect();
         lines.sort_unstable_by_key(CounterLine::order);
         let Counters { overflow, used, room, .. } = *counters;
-        Self { name, level, egress, speed, speed_by_policy, counters: lines, overflow, used, room }
+        Self {
+            name,
+            level,
+            egress,
+            speed,
+            speed_by_policy,
+            groups: GroupLevel::Off,
+            counters: lines,
+            overflow,
+            used,
+            room,
+        }
     }
 }
 
@@ -455,7 +506,8 @@ impl Snapshot {
     /// Where there is no instance, or its shared maps can't be read.
     pub fn read(pins: &PinDir) -> Result<Self, Error> {
         let mut maps = Maps::open(pins)?;
-        let policy = PolicyState::of(&maps.policy_info()?);
+        let info = maps.policy_info()?;
+        let policy = PolicyState::of(&info);
         let entries = maps.limits()?;
         let bucket_contention = entries.iter().map(|e| e.bucket.contended).sum();
         let now = bucket_time();
@@ -487,7 +539,8 @@ impl Snapshot {
         let interfaces = counters
             .into_iter()
             .map(|(name, read)| {
-                let entry = noted.iter().find(|(_, n, _)| *n == name).map(|(.., i)| i);
+                let found = noted.iter().find(|(_, n, _)| *n == name);
+                let entry = found.map(|(.., i)| i);
                 let levels = match (attached_index(pins, &name), entry) {
                     (None | Some(0), _) => (Level::Detached, EgressLevel::Detached),
                     (_, Some(entry)) if entry.mode == attach_mode::NATIVE => {
@@ -500,7 +553,12 @@ impl Snapshot {
                 let speed = entry.map_or((Speed::UNKNOWN, false), |i| {
                     (i.speed(), Speed(i.policy_speed).is_known())
                 });
-                InterfaceState::new(name, levels, speed, &read, &classes)
+                let groups =
+                    found.map(|(id, ..)| GroupLevel::of(&info, *id, levels.1)).unwrap_or_default();
+                InterfaceState {
+                    groups,
+                    ..InterfaceState::new(name, levels, speed, &read, &classes)
+                }
             })
             .collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -527,9 +585,28 @@ pub(super) mod tests {
     use crate::{
         datapath::KernelCounter,
         observe::{GatedState, QuerierState},
+        policy::CompileContext,
     };
     use icmp_common::member::Stats;
     use icmp_common::verdict::Outcome;
+
+    #[test]
+    fn groups_are_gated_where_the_policy_says_so_and_the_program_for_it_is() {
+        let text = |groups: &str| format!("profile = \"host\"\n[groups]\n{groups}\n");
+        let level = |groups: &str, id, egress| {
+            let policy = crate::policy::from_str("p", &text(groups)).expect("it holds");
+            let names = [Some("a".to_owned()), Some("b".to_owned())];
+            let context = CompileContext { interface_names: &names, ..CompileContext::EMPTY };
+            GroupLevel::of(&policy.compile(&context).expect("it fits").info, id, egress)
+        };
+        assert_eq!(level("learn = false", 0, EgressLevel::Tcx), GroupLevel::Off);
+        assert_eq!(level("", 0, EgressLevel::Tcx), GroupLevel::Learnt);
+        assert_eq!(level("gate = true", 1, EgressLevel::Clsact), GroupLevel::Gated);
+        assert_eq!(level("gate = true", 1, EgressLevel::Detached), GroupLevel::Learnt);
+        assert_eq!(level("gate = \"b\"", 0, EgressLevel::Tcx), GroupLevel::Learnt);
+        let observed = level("gate = \"b\"\nmode = \"observe\"", 1, EgressLevel::Tcx);
+        assert_eq!(observed, GroupLevel::Observed);
+    }
 
     fn entry(class: u16, reason: Reason, mode: Mode, packets: u64) -> CounterEntry {
         let count = Counter { packets, octets: 100 * packets };

@@ -185,6 +185,7 @@ impl CheckedPolicy {
         let hooks = [compile(Hook::Ingress)?, compile(Hook::Egress)?];
 
         let named = named_interfaces(&rules, self.groups.named(), context.interface_names);
+        let groups = self.groups.compile(context.interface_names);
         let info = PolicyInfo {
             generation: 0,
             applied_unix_s: 0,
@@ -193,6 +194,9 @@ impl CheckedPolicy {
             observe: u32::from(self.mode == Mode::Observe),
             schema: SCHEMA,
             secret: context.secret,
+            gated: groups.gated,
+            group_flags: groups.flags,
+            learns: self.groups.learn.into(),
             profile: padded(self.profile.name().as_bytes()),
             path: padded(&self.absolute_path()),
         };

@@ -235,8 +235,15 @@ fn a_policy_that_observes_says_what_it_would_keep_back() {
     let site = Site::new();
     let daemon = site.start_with("profile = \"host\"\n[groups]\ngate = true\nmode = \"observe\"\n");
     python(&site.pair.peer, ASK, &["igmp"]);
+    let line = "groups: multicast leaves by every interface to members only (observe)";
+    assert!(daemon.has_said(line), "{}", daemon.said());
+    let level = || site.json("status")["interfaces"][0]["groups"].clone();
+    assert_eq!(level(), "observed");
     let stats = counted(&site, || assert_eq!(reach(&site, HOST4, "239.7.7.1"), 10));
     assert_counted(&stats, &["gate0:egress none none/none pass no-member observe: 10"]);
+    let other = site.file("other.toml", "profile = \"host\"\n[groups]\ngate = \"gate0\"\n");
+    site.done(&format!("apply {other}"));
+    assert_eq!(level(), "gated");
     daemon.stop();
 }
 

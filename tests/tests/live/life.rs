@@ -167,7 +167,7 @@ fn status_says_what_there_is() {
     let all = site.stats().packets("gate0");
     assert!(interface["packets"].as_u64().is_some_and(|n| (2..=all).contains(&n)), "{status}");
     let shown = site.done("status");
-    assert!(shown.contains("gate0      native  tcx     10 Gbit/s  running"), "{shown}");
+    assert!(shown.contains("gate0      native  tcx     learnt  10 Gbit/s  running"), "{shown}");
     daemon.stop();
 }
 

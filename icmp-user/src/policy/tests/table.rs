@@ -394,7 +394,7 @@ fn what_is_known_of_a_policy_names_its_profile_and_file() {
     assert_eq!(info.profile, *b"strict\0\0\0\0\0\0\0\0\0\0");
     assert_eq!((info.observe, info.prefixes), (1, 0));
     assert!(info.path.ends_with(b"x/end\0") && info.path.starts_with(b"xxx"));
-    assert_eq!(profile(Profile::Host).compile(&CompileContext::EMPTY).unwrap().info.path, [0; 200]);
+    assert_eq!(profile(Profile::Host).compile(&CompileContext::EMPTY).unwrap().info.path, [0; 184]);
 }
 
 #[test]
