@@ -56,6 +56,10 @@ pub fn gate<F: Buffer>(frame: &F) -> Verdict {
             },
             None => Other { reason: Reason::INTERNAL_ERROR, end: 0, to_group: false },
         },
+        // Most of all there is, for which the rest would be in the way.
+        Err(Other { reason: Reason::NOT_ICMP, end, to_group: false }) => {
+            return pass_by(frame, Outcome::NOT_ICMP, end);
+        }
         Err(other) => other,
     };
     // Nothing but multicast that is sent has more said about it.
@@ -65,10 +69,15 @@ pub fn gate<F: Buffer>(frame: &F) -> Verdict {
         fate::STAYS => Outcome::new(Reason::NO_MEMBER, Mode::Enforce),
         _ => Outcome::new(Reason::NO_MEMBER, Mode::Observe),
     };
+    pass_by(frame, outcome, other.end)
+}
+
+/// Counts what isn't ours. It passes but for two reasons: it may hide what is, or nobody listens to it.
+#[inline(always)]
+fn pass_by<F: Buffer>(frame: &F, outcome: Outcome, end: u32) -> Verdict {
     let decision =
         Decision { outcome, rule: RULE_NONE, class: CLASS_NOT_OURS, faults: 0, flow: state::NONE };
-    count::finish::<F>(frame.octets(other.end), decision, None);
-    // What isn't ours passes but for two reasons: it may hide what is, or nobody listens to it.
+    count::finish::<F>(frame.octets(end), decision, None);
     outcome.verdict()
 }
 
