@@ -197,6 +197,11 @@ pub fn write_difference(
             other.push(format!("check {}: {} -> {}", fault.label(), old.label(), new.label()));
         }
     }
+    if before.keys != after.keys {
+        let of = |keys: Option<u32>| keys.map_or("the default".to_owned(), |keys| keys.to_string());
+        other.push(format!("keys: {} -> {}", of(before.keys), of(after.keys)));
+    }
+    other.extend(router_changes(before, after));
     other.extend(speed_changes(before, after));
     other.extend(group_changes(before, after));
     other.extend(zone_changes(before, after));
@@ -231,6 +236,16 @@ fn group_changes(before: &CheckedPolicy, after: &CheckedPolicy) -> Vec<String> {
         changes.push(format!("groups an interface, groups a host, joins a second: {was} -> {is}"));
     }
     changes
+}
+
+/// The routers that they list.
+fn router_changes(before: &CheckedPolicy, after: &CheckedPolicy) -> Vec<String> {
+    let only = |these: &CheckedPolicy, those: &CheckedPolicy| -> Vec<_> {
+        these.routers.iter().copied().filter(|router| !those.routers.contains(router)).collect()
+    };
+    let gone = only(before, after).into_iter().map(|router| format!("no longer router {router}"));
+    let new = only(after, before).into_iter().map(|router| format!("router {router}"));
+    gone.chain(new).collect()
 }
 
 /// The speeds that they give interfaces.
@@ -311,6 +326,20 @@ mod tests {
         assert!(text.ends_with("\n  zone lan: 2 prefixes added, 0 removed\n"), "{text}");
         let text = difference("profile = \"host\"", "profile = \"host\"\nmode = \"observe\"");
         assert!(text.contains("\n  mode: enforce -> observe\n"), "{text}");
+    }
+
+    #[test]
+    fn routers_and_keys_differ() {
+        let before = "profile = \"host\"\nrouters = [\"fe80::1\", \"192.0.2.1\"]";
+        let after =
+            "profile = \"host\"\nrouters = [\"192.0.2.1\", \"fe80::2\"]\n[limits]\nkeys = 4096";
+        let text = difference(before, after);
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(
+            lines,
+            ["  keys: the default -> 4096", "  no longer router fe80::1", "  router fe80::2"],
+            "{text}"
+        );
     }
 
     #[test]
