@@ -4,7 +4,7 @@
 use crate::{flow, frame::Buffer, redirected, routers};
 use aya_ebpf::bindings::xdp_md;
 use icmp_common::{
-    abi::{PolicyTable, Rule, hook, rule_flag},
+    abi::{PolicyTable, Rule, rule_flag},
     flow::state,
     parse::Packet,
     verdict::Reason,
@@ -58,14 +58,10 @@ impl Found {
     }
 }
 
-/// Asks what the rule of a packet asks. Of what is sent there is nothing to ask.
+/// Asks what the rule of a packet asks; for rules that ask something ([`rule_flag::ASKS`]).
 #[inline(always)]
 pub fn judge<F: Buffer>(frame: &F, packet: &Packet, policy: &PolicyTable, rule: &Rule) -> Found {
-    if F::HOOK == hook::INGRESS && rule.flags & rule_flag::ASKS != 0 {
-        Found(frame.ask(packet, policy, rule))
-    } else {
-        Found::NOTHING
-    }
+    Found(frame.ask(packet, policy, rule))
 }
 
 /// What [`Found`] holds of what arrives. The routes are asked apart from the others: one above the other, they have no

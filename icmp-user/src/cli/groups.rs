@@ -184,8 +184,8 @@ fn list(addresses: &[IpAddr]) -> String {
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// Clears away the groups that have no member any more, and those of interfaces that went away, until the task is dropped. What keeps it from that is said
-/// once.
+/// Clears away the groups that have no member any more, and those of interfaces that went away, until the task is
+/// dropped. What keeps it from that is said once.
 pub async fn sweep(pins: PinDir) {
     let mut said = false;
     loop {
