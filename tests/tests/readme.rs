@@ -56,6 +56,7 @@ fn capture() -> Vec<u8> {
 struct Running {
     child: Child,
     said: Arc<Mutex<String>>,
+    reader: Option<thread::JoinHandle<()>>,
 }
 
 impl Running {
@@ -69,13 +70,13 @@ impl Running {
             .expect("it starts");
         let said = Arc::new(Mutex::new(String::new()));
         let (mut from, into) = (child.stderr.take().expect("piped"), said.clone());
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(n @ 1..) = from.read(&mut buffer) {
                 into.lock().expect("no panic").push_str(&String::from_utf8_lossy(&buffer[..n]));
             }
         });
-        let running = Self { child, said };
+        let running = Self { child, said, reader: Some(reader) };
         let ready = || running.said.lock().expect("no panic").contains("icmpgate: ready");
         assert!(eventually(Duration::from_secs(300), ready), "{}", running.text());
         running
@@ -89,8 +90,12 @@ impl Running {
         // SAFETY: a system call without pointers, to the group that this test started.
         unsafe { libc::kill(-(self.child.id() as i32), libc::SIGINT) };
         let status = icmpgate_tests::netns::wait(&mut self.child, PATIENCE);
+        let status = status.unwrap_or_else(|| panic!("it goes on: {}", self.text()));
+        // What it said last may still be in the pipe.
+        let reader = self.reader.take().expect("it is stopped once");
+        reader.join().expect("a reader doesn't panic");
         let text = self.text();
-        assert!(status.is_some(), "it goes on: {text}");
+        assert!(status.success(), "{status}: {text}");
         assert!(text.contains("detached"), "{text}");
     }
 }
