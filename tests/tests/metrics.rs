@@ -83,7 +83,8 @@ fn promtool(text: &str) {
     assert_eq!((output.status.code(), &*String::from_utf8_lossy(&said)), (Some(0), ""), "{text}");
 }
 
-/// A series that moves by itself: neighbours look for each other at any time, and take keys as others do.
+/// A series that moves by itself: neighbours look for each other at any time, take keys as others do, and say which
+/// groups they are members of.
 fn moves(line: &str) -> bool {
     let parts = [
         "family=\"none\"",
@@ -91,6 +92,7 @@ fn moves(line: &str) -> bool {
         "rule=\"icmpv6/",
         "_used",
         "icmpgate_keys_taken_total",
+        "icmpgate_group",
     ];
     parts.iter().any(|part| line.contains(part))
 }
