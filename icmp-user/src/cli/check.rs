@@ -125,7 +125,7 @@ pub fn gate_line(groups: &Groups) -> Option<String> {
     let GroupSummary { learn, gate, mode, unregistered, other_routers, .. } =
         GroupSummary::of(groups);
     if !learn {
-        return Some("groups: not learnt".to_owned());
+        return Some("groups: nothing is learnt of them".to_owned());
     }
     let gated = match gate {
         None => "every interface".to_owned(),

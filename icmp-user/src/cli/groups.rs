@@ -12,7 +12,7 @@ use crate::{
 };
 use serde::Serialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::{self, Display},
     io::{self, Write},
     net::IpAddr,
@@ -85,6 +85,9 @@ pub fn run(args: &Args, global: &Global, out: &mut Out) -> anyhow::Result<ExitCo
             out.json(&states)?;
         } else {
             show(states, args.all, out)?;
+            if maps.policy_info()?.learns == 0 {
+                writeln!(out, "nothing more is learnt: the policy in force says `learn = false`")?;
+            }
         }
     }
     Ok(ExitCode::from(DONE))
@@ -217,6 +220,7 @@ pub async fn sweep(pins: PinDir) {
 /// counted in the group's `joins` and `leaves`.
 fn watch(pins: &PinDir, maps: &Maps, json: bool, out: &mut Out) -> anyhow::Result<ExitCode> {
     let mut before = members(&groups(maps)?);
+    let mut left = BTreeSet::new();
     say(format_args!("watching who joins and who leaves, until interrupted"));
     loop {
         sleep(LOOK);
@@ -224,7 +228,7 @@ fn watch(pins: &PinDir, maps: &Maps, json: bool, out: &mut Out) -> anyhow::Resul
         pins.require()?;
         let now = members(&groups(maps)?);
         let time_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        for change in changes(&before, &now, time_s) {
+        for change in changes(&before, &now, &mut left, time_s) {
             if json {
                 serde_json::to_writer(&mut *out, &change)?;
                 writeln!(out)?;
@@ -248,9 +252,12 @@ fn members(states: &[GroupState]) -> BTreeMap<Place, Vec<IpAddr>> {
     states.iter().map(|s| (place(s), s.reporters.clone())).collect()
 }
 
+/// What changed. `left` are the groups whose last host is told to have left already: they go a moment later, once
+/// nobody answers a query, which is no other leave.
 fn changes(
     before: &BTreeMap<Place, Vec<IpAddr>>,
     now: &BTreeMap<Place, Vec<IpAddr>>,
+    left: &mut BTreeSet<Place>,
     time_s: u64,
 ) -> Vec<Change> {
     let more = |change, from: &BTreeMap<Place, Vec<IpAddr>>, to: &BTreeMap<Place, Vec<IpAddr>>| {
@@ -269,7 +276,7 @@ fn changes(
             };
             let is_new = |r: &&IpAddr| !known.is_some_and(|known| known.contains(r));
             found.extend(reporters.iter().filter(is_new).map(|r| one(Some(*r))));
-            if known.is_none() && reporters.is_empty() {
+            if known.is_none() && reporters.is_empty() && !left.contains(place) {
                 found.push(one(None));
             }
         }
@@ -277,6 +284,11 @@ fn changes(
     };
     let mut all = more("leave", now, before);
     all.extend(more("join", before, now));
+    left.retain(|place| now.get(place).is_some_and(Vec::is_empty));
+    let has_host = |place: &Place| before.get(place).is_some_and(|hosts| !hosts.is_empty());
+    left.extend(
+        now.iter().filter(|(at, hosts)| hosts.is_empty() && has_host(at)).map(|(at, _)| at.clone()),
+    );
     all
 }
 
@@ -296,7 +308,7 @@ mod tests {
             rows.iter().map(row).collect()
         };
         let told = |before: &[(&str, &[u8])], now: &[(&str, &[u8])]| -> Vec<String> {
-            let changes = changes(&table(before), &table(now), 1);
+            let changes = changes(&table(before), &table(now), &mut BTreeSet::new(), 1);
             changes
                 .iter()
                 .map(|c| format!("{} {} {}", c.change, c.interface, or_none(c.reporter)))
@@ -313,6 +325,30 @@ mod tests {
         assert_eq!(told(&[("a", &[])], &[]), ["leave a -"]);
     }
 
+    /// A host leaves, and its group a moment later, when nobody has answered the query.
+    #[test]
+    fn a_leave_is_told_once() {
+        let place: Place = ("a".to_owned(), None, None, IpAddr::from([239, 1, 1, 1]));
+        let with = |hosts: &[u8]| {
+            let hosts = hosts.iter().map(|n| IpAddr::from([10, 0, 0, *n])).collect();
+            BTreeMap::from([(place.clone(), hosts)])
+        };
+        let mut left = BTreeSet::new();
+        let mut told = |before: &_, now: &_| -> Vec<String> {
+            let changes = changes(before, now, &mut left, 1);
+            changes.iter().map(ToString::to_string).collect()
+        };
+        let (one, nobody, gone) = (with(&[1]), with(&[]), BTreeMap::new());
+        assert_eq!(told(&one, &nobody), ["leave a 239.1.1.1 10.0.0.1"]);
+        assert!(told(&nobody, &nobody).is_empty() && told(&nobody, &gone).is_empty());
+        // Who isn't kept apart is told, also of a group that had others.
+        assert_eq!(told(&gone, &nobody), ["join  a 239.1.1.1 -"]);
+        assert_eq!(told(&nobody, &gone), ["leave a 239.1.1.1 -"]);
+        // Who comes back leaves again.
+        assert_eq!(told(&one, &nobody).len() + told(&nobody, &one).len(), 2);
+        assert_eq!(told(&one, &gone), ["leave a 239.1.1.1 10.0.0.1"]);
+    }
+
     /// As the table has it.
     #[test]
     fn a_change_names_both_vlans() {
@@ -320,7 +356,10 @@ mod tests {
         let told = |vlan, inner_vlan| -> Vec<String> {
             let place = ("a".to_owned(), vlan, inner_vlan, group);
             let now = BTreeMap::from([(place, vec![IpAddr::from([10, 0, 0, 1])])]);
-            changes(&BTreeMap::new(), &now, 1).iter().map(ToString::to_string).collect()
+            changes(&BTreeMap::new(), &now, &mut BTreeSet::new(), 1)
+                .iter()
+                .map(ToString::to_string)
+                .collect()
         };
         assert_eq!(told(None, None), ["join  a 239.1.1.1 10.0.0.1"]);
         assert_eq!(told(Some(7), None), ["join  a vlan 7 239.1.1.1 10.0.0.1"]);

@@ -119,7 +119,7 @@ pub fn main() -> ExitCode {
 fn shown(written: std::io::Result<()>) -> ExitCode {
     match written {
         Ok(()) => ExitCode::from(DONE),
-        Err(error) => failure::report(&error.into(), false),
+        Err(error) => failure::report(&output::named(error).into(), false),
     }
 }
 

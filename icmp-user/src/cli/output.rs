@@ -51,12 +51,17 @@ impl Out {
 
 impl Write for Out {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.buffer.write(buffer)
+        self.buffer.write(buffer).map_err(named)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.buffer.flush()
+        self.buffer.flush().map_err(named)
     }
+}
+
+/// An error of standard output, which says so: what can't be written may be a file of the caller's.
+pub fn named(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("writing standard output: {error}"))
 }
 
 /// Whether this is the end of a reader, such as `head`, that has seen enough.

@@ -167,8 +167,7 @@ pub fn reattach(pins: &PinDir, interface: &Interface, mode: AttachMode) -> Resul
     pins.require()?;
     let lock = pins.lock()?;
     if !pins.interfaces().contains(&interface.name) {
-        let (name, path) = (interface.name.clone(), pins.path().to_owned());
-        return Err(Error::NotAttached { name, path });
+        return Err(Error::not_attached(pins, &interface.name));
     }
     refuse_foreign(pins, interface)?;
     let mut maps = Maps::open(pins)?;
@@ -334,8 +333,7 @@ pub fn detach(pins: &PinDir, interface: &str) -> Result<(), Error> {
     pins.require()?;
     let lock = pins.lock()?;
     if !pins.interfaces().iter().any(|name| name == interface) {
-        let (name, path) = (interface.to_owned(), pins.path().to_owned());
-        return Err(Error::NotAttached { name, path });
+        return Err(Error::not_attached(pins, interface));
     }
     // The link first: from here on the interface is free, whatever becomes of the rest.
     remove_links(pins, interface)?;

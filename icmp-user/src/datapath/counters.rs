@@ -51,8 +51,7 @@ impl Counters {
     /// [`Error::NotAttached`] where the interface has none here.
     pub fn pinned(pins: &PinDir, interface: &str) -> Result<Self, Error> {
         if !pins.interface_map(interface, name::COUNTERS).exists() {
-            let name = interface.to_owned();
-            return Err(Error::NotAttached { name, path: pins.path().to_owned() });
+            return Err(Error::not_attached(pins, interface));
         }
         let maps = name::PER_INTERFACE.map(|map| {
             MapData::from_pin(pins.interface_map(interface, map))

@@ -1,5 +1,6 @@
 //! What can go wrong between here and the kernel: each with what to try next.
 
+use super::PinDir;
 use std::path::PathBuf;
 
 /// A failure of the datapath.
@@ -31,7 +32,7 @@ pub enum Error {
         namespace: String,
     },
     /// Nothing is pinned there.
-    #[error("no icmpgate is running with pin directory {}; start one with `icmpgate run --iface IF`, or name another with --pin-dir", path.display())]
+    #[error("no icmpgate is attached with pin directory {}; attach one with `icmpgate run --iface IF`, or name another with --pin-dir", path.display())]
     NoInstance {
         /// The directory.
         path: PathBuf,
@@ -99,12 +100,14 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The interface isn't attached.
-    #[error("{name} is not attached in {}", path.display())]
+    #[error("{name} is not attached in {}; {}", path.display(), attached_of(.attached))]
     NotAttached {
         /// The interface.
         name: String,
         /// The pin directory.
         path: PathBuf,
+        /// What is.
+        attached: Vec<String>,
     },
     /// The pinned link of that name is alive on another interface.
     #[error("the {name} of {} is attached in another network namespace, or is called otherwise by now; use another --pin-dir, or free it with `icmpgate detach --iface {name}`", path.display())]
@@ -208,10 +211,24 @@ pub enum Error {
 }
 
 impl Error {
+    pub(super) fn not_attached(pins: &PinDir, name: &str) -> Self {
+        let (path, attached) = (pins.path().to_owned(), pins.interfaces());
+        Self::NotAttached { name: name.to_owned(), path, attached }
+    }
+
     /// An I/O failure, with what was tried.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
+    }
+}
+
+/// What is attached, at the end of a sentence about what isn't.
+fn attached_of(names: &[String]) -> String {
+    match names {
+        [] => "nothing is".to_owned(),
+        [one] => format!("{one} is"),
+        names => format!("{} are", names.join(", ")),
     }
 }
 

@@ -46,7 +46,7 @@ pub fn follow(pins: &PinDir, renamed: &Renamed) -> Result<(), Error> {
     let pinned = pins.interfaces();
     // Another may have detached it, and attached to an interface that has the old name now.
     if !pinned.contains(old) || attached_index(pins, old) != Some(*index) {
-        return Err(Error::NotAttached { name: old.clone(), path: pins.path().to_owned() });
+        return Err(Error::not_attached(pins, old));
     }
     if pinned.contains(new) {
         let (old, new) = (old.clone(), new.clone());

@@ -50,7 +50,7 @@ fn commands_on_an_instance_that_there_is_not_say_how_to_start_one() {
     let site = Site::new();
     let file = site.file("policy.toml", "profile = \"host\"\n");
     let line = format!(
-        "no icmpgate is running with pin directory {}; start one with `icmpgate run --iface IF`, or \
+        "no icmpgate is attached with pin directory {}; attach one with `icmpgate run --iface IF`, or \
          name another with --pin-dir",
         site.pins().display()
     );
@@ -58,4 +58,19 @@ fn commands_on_an_instance_that_there_is_not_say_how_to_start_one() {
     for words in ["status", "status --json", "stats", "stats --json", "detach", &apply] {
         refused(&site, &mut site.command(words), FAILED, &line);
     }
+}
+
+#[test]
+fn who_detaches_what_is_not_attached_hears_what_is() {
+    let site = Site::new();
+    site.pair.host.ip("link add gate2 type veth peer name back-gate2");
+    for (attach, attached) in [(HOST_IF, "gate0 is"), ("gate2", "gate0, gate2 are")] {
+        site.done(&format!("attach --iface {attach}"));
+        let output = site.icmpgate("detach --iface gate7");
+        let pins = site.pins().display();
+        let line = format!("icmpgate: gate7 is not attached in {pins}; {attached}\n");
+        assert_eq!((output.status.code(), said(&output)), (Some(FAILED), line));
+    }
+    site.done("detach");
+    site.assert_nothing_left();
 }

@@ -78,7 +78,8 @@ fn a_disk_that_is_full_is_one_line() {
         let output = finish_as(command.stdout(full).stderr(Stdio::piped()), PATIENCE);
         let said = said(&output);
         assert_eq!(output.status.code(), Some(FAILED), "{command:?}: {said}");
-        assert_eq!(said, "icmpgate: No space left on device (os error 28)\n", "{command:?}");
+        let line = "icmpgate: writing standard output: No space left on device (os error 28)\n";
+        assert_eq!(said, line, "{command:?}");
     }
     site.done("detach");
     site.assert_nothing_left();

@@ -406,6 +406,27 @@ fn what_is_detached_or_away_has_no_members() {
     daemon.stop();
 }
 
+/// What was learnt before stays until its time is out, and it is said that nothing is added.
+#[test]
+fn where_nothing_is_learnt_any_more_groups_says_so() {
+    let site = Site::new();
+    let daemon = site.start("");
+    let mut member = Member::of(&site.pair.peer, PEER_IF);
+    member.tell("join 239.7.7.1");
+    assert!(eventually(PATIENCE, || entry(&site, "239.7.7.1").is_some()));
+    let line = "nothing more is learnt: the policy in force says `learn = false`\n";
+    assert!(!site.done("groups").contains(line));
+    let file = site.file("other.toml", "profile = \"host\"\n[groups]\nlearn = false\n");
+    let applied = site.icmpgate(&format!("apply {file}"));
+    assert!(applied.status.success(), "{applied:?}");
+    let shown = site.done("groups");
+    assert!(shown.contains("239.7.7.1") && shown.ends_with(line), "{shown}");
+    member.tell("join 239.7.7.2");
+    site.pair.peer.tool(&format!("ping -n -c 3 -i 0.2 {HOST4}"));
+    assert!(entry(&site, "239.7.7.2").is_none());
+    daemon.stop();
+}
+
 /// What happens is told as it happens.
 #[test]
 fn joins_and_leaves_are_told_as_they_come() {
@@ -419,14 +440,21 @@ fn joins_and_leaves_are_told_as_they_come() {
     assert!(first.starts_with("icmpgate: watching"), "{first}");
     let mut lines = BufReader::new(watch.stdout.take().expect("piped")).lines();
     let mut member = Member::of(&site.pair.peer, PEER_IF);
-    for what in ["join", "leave"] {
-        member.tell(&format!("{what} 239.7.7.1"));
-        let line = lines.next().expect("a line").expect("text");
-        let told: Value = serde_json::from_str(&line).expect("JSON");
+    for (what, group) in [("join", "239.7.7.1"), ("leave", "239.7.7.1"), ("join", "239.7.7.2")] {
+        member.tell(&format!("{what} {group}"));
+        let told = lines
+            .by_ref()
+            .map(|line| serde_json::from_str::<Value>(&line.expect("text")).expect("JSON"));
+        // The neighbour itself joins groups of IPv6.
+        let mut told = told.filter(|t| t["group"].as_str().is_some_and(|g| g.starts_with("239")));
+        let told = told.next().expect("a line");
         assert_eq!(
             (&told["change"], &told["group"], &told["reporter"], &told["interface"]),
-            (&what.into(), &"239.7.7.1".into(), &PEER4.into(), &HOST_IF.into())
+            (&what.into(), &group.into(), &PEER4.into(), &HOST_IF.into())
         );
+        // The group goes after its only host, which isn't told again.
+        let gone = || what == "join" || entry(&site, group).is_none();
+        assert!(eventually(PATIENCE, gone), "{group} stays");
     }
     daemon.stop();
     // It ends with the instance.
