@@ -981,6 +981,12 @@ pub mod name {
     pub const EMPTY_DROP: &str = "icmpgate_drop";
     /// A program for nothing but one echo request: likewise.
     pub const ECHO_FLOOR: &str = "icmpgate_echo_floor";
+    /// A program for nothing but traffic that isn't ours: likewise.
+    pub const OTHER_FLOOR: &str = "icmpgate_other_floor";
+    /// The same of what is sent.
+    pub const EGRESS_OTHER_FLOOR: &str = "icmpgate_egress_other_floor";
+    /// A program for nothing but a limit by source: likewise.
+    pub const SOURCE_FLOOR: &str = "icmpgate_source_floor";
     /// A program that gives each packet another source, and goes on in another: likewise.
     pub const SWEEP_SOURCES: &str = "icmpgate_sweep";
     /// A program that gives each packet another source, and sends it to an interface: likewise.

@@ -2,12 +2,13 @@
 //! another source. No copy of the program that is attached has them loaded.
 
 use crate::{
-    atomic,
+    atomic, cells,
     clock::Clock,
     frame::XdpFrame,
     limit::charge_once,
     maps::{BUCKETS, COUNTERS, DROPPED, SWEEP, SWEEP_TO},
     share::Draw,
+    skb::SkbFrame,
 };
 use aya_ebpf::{
     bindings::xdp_action,
@@ -16,8 +17,10 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use icmp_common::{
-    abi::{limit_flag, tc_action},
-    parse::Frame as _,
+    abi::{CELL_SETS, limit_flag, tc_action},
+    bucket::UNITS_PER_S,
+    cells::tag,
+    parse::Frame,
     wire::{checksum::verifies, ethernet, ipv4},
 };
 
@@ -65,6 +68,45 @@ pub fn icmpgate_egress_pass(_ctx: TcContext) -> i32 {
     tc_action::UNSPEC
 }
 
+/// What other traffic takes at least that is told from ours and counted: of IPv4 without a tag, by its protocol.
+#[xdp(frags)]
+pub fn icmpgate_other_floor(ctx: XdpContext) -> u32 {
+    other_floor(&XdpFrame::new(&ctx)).map_or(xdp_action::XDP_ABORTED, |()| xdp_action::XDP_PASS)
+}
+
+/// The same of what is sent.
+#[classifier]
+pub fn icmpgate_egress_other_floor(ctx: TcContext) -> i32 {
+    other_floor(&SkbFrame::new(&ctx)).map_or(tc_action::SHOT, |()| tc_action::UNSPEC)
+}
+
+#[inline(always)]
+fn other_floor<F: Frame>(frame: &F) -> Option<()> {
+    let cursor = frame.cursor();
+    let ether_type = u16::from_be_bytes(cursor.skip(12).take()?);
+    let [protocol] = cursor.skip(ETHERNET + 9).take()?;
+    let is_other = ether_type == ethernet::IPV4
+        && protocol != ipv4::PROTOCOL_ICMP
+        && protocol != ipv4::PROTOCOL_IGMP;
+    if !is_other {
+        return None;
+    }
+    let length = u16::from_be_bytes(cursor.skip(ETHERNET + 2).take()?);
+    count(ETHERNET + u32::from(length))
+}
+
+/// Counts a packet of so many octets.
+#[inline(always)]
+fn count(octets: u32) -> Option<()> {
+    let counter = COUNTERS.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own element.
+    unsafe {
+        (*counter).packets += 1;
+        (*counter).octets += u64::from(octets);
+    }
+    Some(())
+}
+
 /// What an echo request takes at least that is read, verified, charged to a bucket in total and counted, by
 /// the same means: a program that knows no policy, no other message, no tag, option or fragment.
 #[xdp(frags)]
@@ -91,17 +133,42 @@ fn echo_floor(frame: &XdpFrame<'_>) -> Option<u32> {
     if !charge_once(BUCKETS.get_ptr_mut(draw.bucket)?, &draw, 1, now)? {
         return None;
     }
-    let counter = COUNTERS.get_ptr_mut(0)?;
-    // SAFETY: this CPU's own element.
-    unsafe {
-        (*counter).packets += 1;
-        (*counter).octets += u64::from(start + length);
-    }
+    count(start + length)?;
     Some(xdp_action::XDP_PASS)
 }
 
 /// Where an untagged frame's packet begins.
 const ETHERNET: u32 = 14;
+
+/// What a limit by source takes at least, by the same means: the packet's source, the one line of the table of keys
+/// where it may be, and a counter. One packet an hour is within it, so that hardly anything is written; what is made of
+/// each is the same, so that no stack is behind it.
+#[xdp(frags)]
+pub fn icmpgate_source_floor(ctx: XdpContext) -> u32 {
+    source_floor(&XdpFrame::new(&ctx)).unwrap_or(xdp_action::XDP_ABORTED)
+}
+
+#[inline(always)]
+fn source_floor(frame: &XdpFrame<'_>) -> Option<u32> {
+    let cursor = frame.cursor();
+    let [high, low] = cursor.skip(12).take::<[u8; 2]>()?;
+    if u16::from_be_bytes([high, low]) != ethernet::IPV4 {
+        return None;
+    }
+    let source = u32::from_be_bytes(cursor.skip(SOURCE).take()?);
+    let now = Clock::new().now(limit_flag::TICKS);
+    let tag = tag([0, 0], [u64::from(source), 0]);
+    let _ = cells::charge_tag(CELL_SETS - 1, tag, now, HOUR, HOUR, true, false);
+    let dropped = DROPPED.get_ptr_mut(0)?;
+    // SAFETY: an element of this CPU's own.
+    unsafe { *dropped += 1 };
+    Some(xdp_action::XDP_DROP)
+}
+
+/// Where an untagged frame has its IPv4 source.
+const SOURCE: u32 = ETHERNET + 12;
+/// An hour, in the unit of buckets.
+const HOUR: u64 = 3600 * UNITS_PER_S;
 
 /// An odd number, so that its products go through every number below a power of two: 2^32 by the golden ratio.
 const SCATTER: u32 = 0x9e37_79b1;

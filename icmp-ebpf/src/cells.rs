@@ -58,17 +58,31 @@ pub fn charge(
     plenty: bool,
 ) -> Charged {
     let tag = tag([policy.secret, limit.secret], key);
-    if let Some(charged) = charge_known(policy, tag, now, cost, limit.depth, strangers, plenty) {
+    charge_tag(policy.cell_mask, tag, now, cost, limit.depth, strangers, plenty)
+}
+
+/// The same by its tag, in a table of so many sets, less one.
+#[inline(always)]
+pub fn charge_tag(
+    mask: u32,
+    tag: u64,
+    now: u64,
+    cost: u64,
+    depth: u64,
+    strangers: bool,
+    plenty: bool,
+) -> Charged {
+    if let Some(charged) = charge_known(mask, tag, now, cost, depth, strangers, plenty) {
         return charged;
     }
-    let mut how = u64::from(policy.cell_mask);
+    let mut how = u64::from(mask);
     if strangers {
         how |= STRANGERS;
     }
     if plenty {
         how |= PLENTY;
     }
-    match icmpgate_charge_cell(tag, how, now, cost, limit.depth) {
+    match icmpgate_charge_cell(tag, how, now, cost, depth) {
         0 => Charged::Yes,
         1 => Charged::YesEstablished,
         2 => Charged::No,
@@ -80,7 +94,7 @@ pub fn charge(
 /// what nearly all packets find, spared a call that costs as much.
 #[inline(always)]
 fn charge_known(
-    policy: &PolicyTable,
+    mask: u32,
     tag: u64,
     now: u64,
     cost: u64,
@@ -88,7 +102,7 @@ fn charge_known(
     strangers: bool,
     plenty: bool,
 ) -> Option<Charged> {
-    let set = CELLS.get_ptr_mut(tag as u32 & policy.cell_mask)?;
+    let set = CELLS.get_ptr_mut(tag as u32 & mask)?;
     // Opaque: what follows is then looked at once, and not for each way.
     let way = black_box((0..WAYS).find(|way| load(cell(set, *way)).tag == tag)?);
     let at = cell(set, way);

@@ -22,6 +22,8 @@ fn budget(program: Program) -> Budget {
         Program::Ingress => Budget { verified: 260_000, jited: 84_000 },
         Program::Egress => Budget { verified: 110_000, jited: 40_000 },
         Program::EchoFloor => Budget { verified: 11_000, jited: 3_300 },
+        Program::OtherFloor | Program::EgressOtherFloor => Budget { verified: 200, jited: 400 },
+        Program::SourceFloor => Budget { verified: 8_000, jited: 4_400 },
         Program::Sweep | Program::Flood => Budget { verified: 125, jited: 460 },
         Program::CountedDrop | Program::ReadDrop => Budget { verified: 30, jited: 170 },
         _ => Budget { verified: 2, jited: 32 },
@@ -41,7 +43,7 @@ fn every_program_verifies_with_and_without_traces() {
             // A kernel that hides sizes from unprivileged users shows them to root.
             let verified = info.verified_instructions.expect("Linux 5.16 and later say");
             println!(
-                "{:<18} verified instructions {verified:>7}, translated {:>6} octets, jited {:>6} octets",
+                "{:<27} verified instructions {verified:>7}, translated {:>6} octets, jited {:>6} octets",
                 program.name(),
                 info.translated.expect("root is told"),
                 info.jited

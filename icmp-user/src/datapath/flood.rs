@@ -50,7 +50,7 @@ impl Instance {
         Ok(())
     }
 
-    /// How many packets [`Program::CountedDrop`] and [`Program::ReadDrop`] have had.
+    /// How many packets [`Program::CountedDrop`], [`Program::ReadDrop`] or [`Program::SourceFloor`] has had.
     ///
     /// # Errors
     /// Where the map can't be read.

@@ -40,6 +40,12 @@ pub enum Program {
     EmptyDrop,
     /// Reads, verifies, charges and counts one echo request, and knows nothing else.
     EchoFloor,
+    /// Tells IPv4 of other protocols from ours and counts it, and knows nothing else.
+    OtherFloor,
+    /// Likewise, at the egress hook.
+    EgressOtherFloor,
+    /// Looks the source of an IPv4 packet up under a limit by source, counts and drops: see [`Instance::attach_floor`].
+    SourceFloor,
     /// Gives the packet another source and goes on in another program: see [`Instance::sweep`].
     Sweep,
     /// Gives the packet another source and sends it: see [`Instance::flood`].
@@ -52,13 +58,16 @@ pub enum Program {
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Ingress,
         Self::Egress,
         Self::EmptyEgress,
         Self::EmptyPass,
         Self::EmptyDrop,
         Self::EchoFloor,
+        Self::OtherFloor,
+        Self::EgressOtherFloor,
+        Self::SourceFloor,
         Self::Sweep,
         Self::Flood,
         Self::CountedDrop,
@@ -68,7 +77,7 @@ impl Program {
     /// Whether it is of the egress hook.
     #[must_use]
     pub const fn is_of_egress(self) -> bool {
-        matches!(self, Self::Egress | Self::EmptyEgress)
+        matches!(self, Self::Egress | Self::EmptyEgress | Self::EgressOtherFloor)
     }
 
     pub(super) const fn missing(self) -> Error {
@@ -85,6 +94,9 @@ impl Program {
             Self::EmptyPass => name::EMPTY_PASS,
             Self::EmptyDrop => name::EMPTY_DROP,
             Self::EchoFloor => name::ECHO_FLOOR,
+            Self::OtherFloor => name::OTHER_FLOOR,
+            Self::EgressOtherFloor => name::EGRESS_OTHER_FLOOR,
+            Self::SourceFloor => name::SOURCE_FLOOR,
             Self::Sweep => name::SWEEP_SOURCES,
             Self::Flood => name::FLOOD,
             Self::CountedDrop => name::COUNTED_DROP,

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use icmp_common::abi::local;
 use icmp_common::flow::state;
 use icmp_common::verdict::Reason;
-use icmpgate::datapath::{Endpoint, LocalAddress};
+use icmpgate::datapath::{Endpoint, LocalAddress, Program};
 use icmpgate::policy::Hook;
 use icmpgate_rig::frame::{
     self, CUSTOMER_TAG, ICMP, ICMPV6, IGMP, IPV4, IPV6, Link, SERVICE_TAG, TCP, UDP, V4, counting,
@@ -138,8 +138,8 @@ pub(crate) struct Case {
     pub(crate) frame: Vec<u8>,
     /// From how many sources it comes: where more than none, the bench's front writes them.
     pub(crate) sources: u32,
-    /// Whether it is the floor's, which knows nothing but it, in place of ours.
-    pub(crate) floor: bool,
+    /// Where it isn't ours that runs: the floor that knows nothing but it.
+    pub(crate) floor: Option<Program>,
     /// Where it is met.
     pub(crate) hook: Hook,
     /// The policy it runs under.
@@ -187,7 +187,7 @@ pub(crate) fn all() -> Vec<Case> {
         name: name.to_owned(),
         frame,
         sources: 0,
-        floor: false,
+        floor: None,
         hook: Hook::Ingress,
         policy,
         reason,
@@ -213,6 +213,12 @@ pub(crate) fn all() -> Vec<Case> {
         sources,
         ..case(name, frame, policy, within, Some(rule))
     };
+    let floor = |program, case| Case { floor: Some(program), ..case };
+    // Under a policy without a limit by source, whose keys would find its table full.
+    let source_floor = |sources, name| {
+        let one = case(name, echo(98), Accept, Reason::OVER_LIMIT, None);
+        floor(Program::SourceFloor, Case { sources, ..one })
+    };
     let gated = |name, policy, reason| Case {
         hook: Hook::Egress,
         ..case(name, stream(), policy, reason, None)
@@ -220,11 +226,12 @@ pub(crate) fn all() -> Vec<Case> {
     vec![
         case("tcp-syn", tcp_syn(), Pass, Reason::NOT_ICMP, None),
         case("udp-64", udp(64), Pass, Reason::NOT_ICMP, None),
+        floor(Program::OtherFloor, case("tcp-syn-floor", tcp_syn(), Pass, Reason::NOT_ICMP, None)),
         case("echo-64-pass", echo(64), Pass, within, Some(ECHO)),
         case("echo-98-pass", echo(98), Pass, within, Some(ECHO)),
-        Case { floor: true, ..case("echo-98-floor", echo(98), Pass, within, None) },
+        floor(Program::EchoFloor, case("echo-98-floor", echo(98), Pass, within, None)),
         case("echo-1442-pass", echo(1442), Pass, within, Some(ECHO)),
-        Case { floor: true, ..case("echo-1442-floor", echo(1442), Pass, within, None) },
+        floor(Program::EchoFloor, case("echo-1442-floor", echo(1442), Pass, within, None)),
         case("echo-1514-pass", echo(1514), Pass, within, Some(ECHO)),
         case("echo-98-drop", echo(98), Drop, Reason::DENIED, Some(ECHO)),
         case("echo-98-limited", echo(98), Limited, Reason::OVER_LIMIT, Some(ECHO)),
@@ -240,7 +247,9 @@ pub(crate) fn all() -> Vec<Case> {
         case("echo-98-accept", echo(98), Accept, Reason::ACCEPTED, Some(ECHO)),
         case("source-limit-1", echo(98), Source, within, Some(ECHO)),
         from(1, Source, "source-limit-front-1", echo(98), ECHO),
+        source_floor(1, "source-floor-front-1"),
         from(MILLION, Source, "source-limit-1m", echo(98), ECHO),
+        source_floor(MILLION, "source-floor-1m"),
         from(MILLION, SourceLarge, "source-limit-1m-large", echo(98), ECHO),
         from(1, Source, "source-limit6-front-1", echo6(98), ECHO6),
         from(MILLION, Source, "source-limit6-1m", echo6(98), ECHO6),
@@ -252,6 +261,10 @@ pub(crate) fn all() -> Vec<Case> {
         zone(100_000, 1, "zone-100000-prefixes-1"),
         zone(100_000, 1 << 19, "zone-100000-prefixes"),
         sent("egress-other", tcp_syn(), Reason::NOT_ICMP, None),
+        floor(
+            Program::EgressOtherFloor,
+            sent("egress-other-floor", tcp_syn(), Reason::NOT_ICMP, None),
+        ),
         sent("egress-error", unreachable(), within, Some(SENT)),
         gated("egress-gated", Policy::Members(1), Reason::NOT_ICMP),
         gated("egress-gated-observed", Policy::Observed, Reason::NO_MEMBER),
@@ -373,7 +386,7 @@ impl Case {
     /// An echo of so many octets that passes under a policy.
     pub(crate) fn echo(name: String, octets: usize, policy: Policy, reason: Reason) -> Self {
         let frame = echo(octets);
-        let (sources, floor, hook) = (0, false, Hook::Ingress);
+        let (sources, floor, hook) = (0, None, Hook::Ingress);
         Self {
             name,
             frame,

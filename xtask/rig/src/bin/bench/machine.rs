@@ -88,7 +88,7 @@ pub(crate) fn programs(instance: &Instance) -> Result<Vec<String>> {
             0 => "not translated to machine code: the JIT is off".to_owned(),
             octets => format!("{} octets of machine code", thousands(octets.into())),
         };
-        Ok(format!("{:<17} {verified} instructions verified, {jited}", program.name()))
+        Ok(format!("{:<27} {verified} instructions verified, {jited}", program.name()))
     };
     // Those that only floods need are timed by none of the cases.
     let floods = [Program::Flood, Program::CountedDrop, Program::ReadDrop];

@@ -240,12 +240,12 @@ fn action_of(case: &Case) -> u32 {
 
 /// Our program at the case's hook, and the one that only returns the same.
 fn programs(case: &Case) -> (Program, Program) {
-    match case.hook {
+    let (ours, empty) = match case.hook {
         Hook::Egress => (Program::Egress, Program::EmptyEgress),
         Hook::Ingress if drops(case) => (Program::Ingress, Program::EmptyDrop),
-        Hook::Ingress if case.floor => (Program::EchoFloor, Program::EmptyPass),
         Hook::Ingress => (Program::Ingress, Program::EmptyPass),
-    }
+    };
+    (case.floor.unwrap_or(ours), empty)
 }
 
 fn drops(case: &Case) -> bool {
@@ -265,7 +265,7 @@ fn verify(cases: &[Case]) -> Result<()> {
         if case.reason == Reason::OVER_LIMIT {
             run = with.instance.run(program, &case.frame, 1)?;
         }
-        if case.floor {
+        if case.floor.is_some() {
             let wanted = action_of(case);
             ensure!(run.action == wanted, "{}: action {}, not {wanted}", case.name, run.action);
             continue;
@@ -368,7 +368,7 @@ fn counted(cases: &[Case], loaded: &[Loaded], runs: &[u64]) -> Result<()> {
             *counted.entry(entry.outcome.reason()).or_default() += entry.count.packets;
         }
         let mut meant: BTreeMap<Reason, u64> = BTreeMap::new();
-        let its = |(case, _): &(&Case, _)| case.policy == with.policy && !case.floor;
+        let its = |(case, _): &(&Case, _)| case.policy == with.policy && case.floor.is_none();
         for (case, runs) in cases.iter().zip(runs).filter(its) {
             *meant.entry(case.reason).or_default() += runs;
         }

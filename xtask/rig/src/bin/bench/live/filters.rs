@@ -37,6 +37,8 @@ pub(crate) enum Filter {
     Floor,
     /// Waits for the frame before, as any filter has to that looks at it.
     Read,
+    /// Looks the source up under a limit, and counts and drops: the least that any limit by source does.
+    SourceFloor,
     /// icmpgate with a limit by source.
     BySource,
     /// icmpgate with one limit for all.
@@ -53,9 +55,10 @@ pub(crate) enum Filter {
 
 impl Filter {
     /// All of them, in the order of the table.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Floor,
         Self::Read,
+        Self::SourceFloor,
         Self::BySource,
         Self::Total,
         Self::XdpTools,
@@ -69,6 +72,7 @@ impl Filter {
         match self {
             Self::Floor => "XDP_DROP and a counter",
             Self::Read => "XDP_DROP, once the frame is read",
+            Self::SourceFloor => "XDP_DROP, once its source is looked up",
             Self::BySource => "icmpgate, limit by source",
             Self::Total => "icmpgate, one limit",
             Self::NftTotal => "nftables netdev, one limit",
@@ -92,7 +96,7 @@ impl Filter {
     /// measured is the filter and not the stack behind it.
     const fn limit(self, sources: u32) -> Option<Limit> {
         match self {
-            Self::Floor | Self::Read | Self::XdpTools | Self::Other => None,
+            Self::Floor | Self::Read | Self::SourceFloor | Self::XdpTools | Self::Other => None,
             Self::BySource | Self::NftBySource if sources > 1 => Some(Limit::Hour),
             Self::BySource | Self::NftBySource | Self::Total | Self::NftTotal => {
                 Some(Limit::Second)
@@ -228,8 +232,11 @@ impl Loaded {
             }
             _ => {
                 let (mut floor, _) = Instance::private(&policy::profile(Profile::Host), false)?;
-                let program =
-                    if filter == Filter::Read { Program::ReadDrop } else { Program::CountedDrop };
+                let program = match filter {
+                    Filter::Read => Program::ReadDrop,
+                    Filter::SourceFloor => Program::SourceFloor,
+                    _ => Program::CountedDrop,
+                };
                 stage.gate.run(|| Ok(floor.attach_floor(program, if_nametoindex(GATE)?)?))?;
                 loaded.floor = Some(floor);
             }
@@ -240,7 +247,7 @@ impl Loaded {
     /// What it has counted so far, as its user would read it.
     pub(crate) fn counted(&self, stage: &Stage) -> Result<Counted> {
         match self.filter {
-            Filter::Floor | Filter::Read => {
+            Filter::Floor | Filter::Read | Filter::SourceFloor => {
                 let floor = self.floor.as_ref().context("the floor is loaded")?;
                 Ok(Counted { passed: 0, dropped: floor.dropped_by_floor()? })
             }
