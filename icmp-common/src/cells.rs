@@ -65,21 +65,13 @@ impl Cell {
         self.tat & ESTABLISHED != 0
     }
 
-    /// How long it has been free to be taken, in units of time: 0 where it isn't. Larger is better
-    /// to take.
+    /// Whether another key may take it: it was never used, or its bucket is full and it isn't kept.
     #[must_use]
     #[inline(always)]
-    pub const fn free_for(self, now: u64) -> u64 {
-        if self.tag == 0 {
-            return u64::MAX;
-        }
-        let ahead = self.tat.wrapping_sub(now);
-        if ahead <= MAX_DEPTH + SKEW {
-            // Its bucket isn't full.
-            return 0;
-        }
-        let idle = now.wrapping_sub(self.tat);
-        if self.is_established() { idle.saturating_sub(KEEP) } else { idle }
+    pub const fn is_free(self, now: u64) -> bool {
+        let is_full = self.tat.wrapping_sub(now) > MAX_DEPTH + SKEW;
+        let is_kept = self.is_established() && now.wrapping_sub(self.tat) <= KEEP;
+        self.tag == 0 || is_full && !is_kept
     }
 
     /// What its time becomes when a packet is charged to it, as [`crate::bucket::admit`] says; `None`
@@ -93,12 +85,6 @@ impl Cell {
             Some(next) => Some(next & !ESTABLISHED | keep),
             None => None,
         }
-    }
-
-    /// Whether it stands for a key that counts at this time: its bucket isn't full, or it is kept.
-    #[must_use]
-    pub const fn is_in_use(self, now: u64) -> bool {
-        self.free_for(now) == 0
     }
 }
 
@@ -118,20 +104,28 @@ pub enum Place {
 #[must_use]
 #[inline(always)]
 pub fn find(tag: u64, now: u64, load: impl Fn(usize) -> Cell) -> Place {
-    let mut take = Place::Full;
-    let mut longest = 0;
     for way in 0..WAYS {
-        let cell = load(way);
-        if cell.tag == tag {
+        if load(way).tag == tag {
             return Place::Has(way);
         }
-        let free_for = cell.free_for(now);
-        if free_for > longest {
-            longest = free_for;
-            take = Place::Take(way);
+    }
+    // Any that is free, since nothing is lost with it.
+    for i in 0..WAYS {
+        let way = (first(tag) + i) & (WAYS - 1);
+        if load(way).is_free(now) {
+            return Place::Take(way);
         }
     }
-    take
+    Place::Full
+}
+
+/// The cell that a key looks at first where it has none: of a flood each takes that one, so that no branch is by
+/// chance, and all cells are taken as often.
+#[must_use]
+#[inline(always)]
+pub const fn first(tag: u64) -> usize {
+    // None of the bits that tell the set.
+    (tag >> 62) as usize & (WAYS - 1)
 }
 
 /// Whether a set has room for one more established cell.
@@ -141,7 +135,7 @@ pub fn may_establish(now: u64, load: impl Fn(usize) -> Cell) -> bool {
     let mut established = 0;
     for way in 0..WAYS {
         let cell = load(way);
-        established += usize::from(cell.is_established() && cell.free_for(now) == 0);
+        established += usize::from(cell.is_established() && !cell.is_free(now));
     }
     established < ESTABLISHED_WAYS
 }

@@ -12,7 +12,7 @@ use crate::{
 use core::hint::black_box;
 use icmp_common::{
     abi::{KeyedLimit, PolicyTable},
-    cells::{Cell, CellSet, ESTABLISHED, Place, WAYS, find, may_establish, tag},
+    cells::{Cell, CellSet, ESTABLISHED, Place, WAYS, find, first, may_establish, tag},
 };
 
 /// What became of a packet at its key's bucket.
@@ -104,8 +104,13 @@ fn charge_known(
 ) -> Option<Charged> {
     let set = CELLS.get_ptr_mut(tag as u32 & mask)?;
     // Opaque: what follows is then looked at once, and not for each way.
-    let way = black_box((0..WAYS).find(|way| load(cell(set, *way)).tag == tag)?);
-    let at = cell(set, way);
+    let Some(way) = (0..WAYS).find(|way| load(cell(set, *way)).tag == tag) else {
+        let at = cell(set, first(tag));
+        let was = load(at);
+        let may = strangers && cost <= depth && was.is_free(now);
+        return (may && take(at, was, tag, now, cost)).then_some(Charged::Yes);
+    };
+    let at = cell(set, black_box(way));
     let is_established = load(at).is_established();
     if !is_established && (plenty || !strangers) {
         return None;
@@ -145,14 +150,7 @@ fn charge_cell(tag: u64, how: u64, now: u64, cost: u64, depth: u64) -> Charged {
             // the limit by itself, larger than a burst in octets.
             _ if !strangers || cost > depth => return Charged::No,
             Place::Take(way) => {
-                let (at, was) = (cell(set, way), load(way));
-                // SAFETY: fields of an element of the map.
-                let (tag_at, tat_at) = unsafe { (&raw mut (*at).tag, &raw mut (*at).tat) };
-                // SAFETY: as above.
-                if unsafe { atomic::compare_exchange(tag_at, was.tag, tag) }.is_ok() {
-                    // SAFETY: as above.
-                    unsafe { tat_at.write_volatile(now.wrapping_add(cost) & !ESTABLISHED) };
-                    stat(1, 0);
+                if take(cell(set, way), load(way), tag, now, cost) {
                     return Charged::Yes;
                 }
             }
@@ -161,6 +159,21 @@ fn charge_cell(tag: u64, how: u64, now: u64, cost: u64, depth: u64) -> Charged {
     }
     stat(0, 1);
     Charged::NoCell
+}
+
+/// Takes a cell for a key and charges it; whether no other CPU came first.
+#[inline(always)]
+fn take(at: *mut Cell, was: Cell, tag: u64, now: u64, cost: u64) -> bool {
+    // SAFETY: fields of an element of the map.
+    let (tag_at, tat_at) = unsafe { (&raw mut (*at).tag, &raw mut (*at).tat) };
+    // SAFETY: as above.
+    if unsafe { atomic::compare_exchange(tag_at, was.tag, tag) }.is_err() {
+        return false;
+    }
+    // SAFETY: as above.
+    unsafe { tat_at.write_volatile(now.wrapping_add(cost) & !ESTABLISHED) };
+    stat(1, 0);
+    true
 }
 
 #[inline(always)]

@@ -12,7 +12,7 @@ const READ: u32 = 65_536;
 pub(super) fn in_use(sets: &Elements<CellSet>, now: u64) -> Option<u64> {
     let mut used = 0;
     let count = |set: CellSet| {
-        used += set.cells.iter().filter(|cell| cell.is_in_use(now)).count() as u64;
+        used += set.cells.iter().filter(|cell| !cell.is_free(now)).count() as u64;
     };
     sets.first(READ, count).ok()?;
     let read = sets.count().min(READ);
