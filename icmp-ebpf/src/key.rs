@@ -55,8 +55,7 @@ pub fn bits(address: Address, family: u8, limit: &KeyedLimit) -> u8 {
         return limit.prefix_v4;
     }
     match limit.prefix_v6 {
-        PREFIX_AUTO if icmpgate_is_on_link(address.0[0], address.0[1]) == 0 => 64,
-        PREFIX_AUTO => 128,
+        PREFIX_AUTO => icmpgate_auto_bits(address.0[0], address.0[1]) as u8,
         bits => bits,
     }
 }
@@ -71,24 +70,26 @@ pub fn cut(address: Address, family: u8, bits: u8) -> Key {
     [words[0] & mask[0], words[1] & mask[1]]
 }
 
-/// Whether an address, in two words as they lie in the packet, is of a network that this machine is
-/// on, so that one host has one address: 1, or 0. A global function, which the verifier looks at
-/// once.
+/// How many bits of an address, in two words as they lie in the packet, make its key where the limit leaves
+/// that open: all of a network that this machine is on, since one host has one address there, else the half that a
+/// host doesn't choose. A global function, which the verifier looks at once.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn icmpgate_is_on_link(high: u64, low: u64) -> u32 {
+pub extern "C" fn icmpgate_auto_bits(high: u64, low: u64) -> u32 {
+    const HOST: u32 = 128;
+    const NETWORK: u32 = 64;
     if Address([high, low]).is_link_local() {
-        return 1;
+        return HOST;
     }
-    let Some(networks) = ON_LINK.get(0) else { return 0 };
+    let Some(networks) = ON_LINK.get(0) else { return NETWORK };
     for i in 0..abi::ON_LINK {
         if i as u64 >= networks.count {
             break;
         }
         let p = &networks.prefixes[i];
         if high & p.mask[0] == p.network[0] && low & p.mask[1] == p.network[1] {
-            return 1;
+            return HOST;
         }
     }
-    0
+    NETWORK
 }
