@@ -5,6 +5,7 @@
 //! pays for it. What the frame doesn't have says nothing.
 
 use crate::abi::family;
+use crate::branchless::is_some;
 use crate::parse::{Frame, Packet, find};
 use crate::verdict::Reason;
 use crate::wire::{
@@ -155,6 +156,12 @@ pub fn neighbours<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> u32 {
     faults
 }
 
+/// 1 where two numbers differ, else 0.
+#[inline(always)]
+fn differs(a: u32, b: u32) -> u64 {
+    is_some(u64::from(a ^ b))
+}
+
 /// RFC 1112, 2236, 9776; RFC 2710, 9777; RFC 4286. Of the records of a report, `validate` finds whether they are
 /// about groups.
 #[must_use]
@@ -177,39 +184,35 @@ fn members<F: Frame + ?Sized>(frame: &F, packet: &Packet, start: u32) -> u32 {
     if packet.ty <= igmp::VERSION_0_LAST {
         return faults;
     }
-    if ip.ttl != FOR_THIS_LINK {
-        faults |= Reason::HOP_LIMIT.bit();
-    }
+    faults |= Reason::HOP_LIMIT.bit_where(differs(ip.ttl.into(), FOR_THIS_LINK.into()));
     // Multicast router discovery may be of 4 octets; what else is that short has its own reason.
     let message = octets::<8, F>(frame, packet, 0);
     let (is_there, [_, second, _, _, group @ ..]) =
-        (message.is_some(), message.unwrap_or_default());
+        (u64::from(message.is_some()), message.unwrap_or_default());
     let (group, to) = (u32::from_be_bytes(group), packet.destination.v4());
     // To an address of this machine's own is allowed for debugging (RFC 9776 4.1.12, 4.2.14); whether it is one,
     // or a broadcast, the kernel program asks.
-    let to_one = !ipv4::is_multicast(to) && !ipv4::is_limited_broadcast(to);
+    let is = |a, b| 1 - differs(a, b);
+    let to_one = differs(to >> 28, ipv4::MULTICAST) & differs(to, u32::MAX);
+    let is_multicast = is(group >> 28, ipv4::MULTICAST);
     let (is_group, goes_there, has_alert) = match packet.ty {
         igmp::QUERY => {
-            let is_general = group == 0;
+            let is_general = is(group, 0);
             // All systems have that address, and must take a query to any of theirs.
-            let to_group = to == igmp::ALL_SYSTEMS || to == group && !is_general;
+            let to_group = is(to, igmp::ALL_SYSTEMS) | is(to, group) & (1 - is_general);
             // Version 1 knows no router alert.
-            let version_1 = packet.length == igmp::QUERY_V2_LENGTH && second == 0;
-            (is_general || ipv4::is_multicast(group), to_group || to_one, version_1)
+            let version_1 = is(packet.length, igmp::QUERY_V2_LENGTH) & is(second.into(), 0);
+            (is_general | is_multicast, to_group, version_1)
         }
-        igmp::REPORT_V1 => (ipv4::is_multicast(group), to == group || to_one, true),
-        igmp::REPORT_V2 => (ipv4::is_multicast(group), to == group || to_one, false),
-        igmp::LEAVE => {
-            (ipv4::is_multicast(group), to == igmp::ALL_ROUTERS || to == group || to_one, false)
-        }
-        igmp::REPORT_V3 => (true, to == igmp::ALL_V3_ROUTERS || to_one, false),
-        _ => (true, true, false),
+        igmp::REPORT_V1 => (is_multicast, is(to, group), 1),
+        igmp::REPORT_V2 => (is_multicast, is(to, group), 0),
+        igmp::LEAVE => (is_multicast, is(to, igmp::ALL_ROUTERS) | is(to, group), 0),
+        igmp::REPORT_V3 => (1, is(to, igmp::ALL_V3_ROUTERS), 0),
+        _ => (1, 1, 0),
     };
-    if is_there && !(is_group && goes_there) {
-        faults |= Reason::GROUP_ADDRESS.bit();
-    }
+    faults |= Reason::GROUP_ADDRESS.bit_where(is_there & (1 - (is_group & (goes_there | to_one))));
     let options = packet.offset.wrapping_sub(start + ipv4::MIN_HEADER);
-    let alerted = has_alert
+    let alerted = has_alert != 0
         || options <= ipv4::MAX_OPTIONS && frame.alerts_routers(start + ipv4::MIN_HEADER, options);
     if !alerted {
         faults |= Reason::ROUTER_ALERT.bit();

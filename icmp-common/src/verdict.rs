@@ -195,6 +195,13 @@ impl Reason {
         if self.0 < FAULTS { 1 << self.0 } else { 0 }
     }
 
+    /// Its bit where the lowest bit of this is 1, the only one that may be; else 0. Without a branch.
+    #[must_use]
+    #[inline(always)]
+    pub const fn bit_where(self, is: u64) -> u32 {
+        self.bit().wrapping_mul(is as u32)
+    }
+
     /// The first fault of a set, in the order of the pipeline. The set must not be empty.
     #[must_use]
     #[inline(always)]

@@ -120,11 +120,14 @@ fn has_option(options: Cursor<'_>, length: u32, is: impl Fn(u8) -> bool) -> Opti
     Some(false)
 }
 
+/// The first four bits of a group's address.
+pub const MULTICAST: u32 = 0xe;
+
 /// 224.0.0.0/4 (RFC 1112).
 #[must_use]
 #[inline(always)]
 pub const fn is_multicast(address: u32) -> bool {
-    address >> 28 == 0xe
+    address >> 28 == MULTICAST
 }
 
 /// The limited broadcast address. What else is a broadcast, the routing table knows.
