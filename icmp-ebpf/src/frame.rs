@@ -6,7 +6,7 @@ use crate::{
     ask, error, link,
     maps::SCRATCH as SCRATCH_MAP,
     member,
-    multicast::{self, fate},
+    multicast::fate,
     penalty::icmpgate_offence,
     pipeline::icmpgate_read,
 };
@@ -190,12 +190,11 @@ impl Buffer for XdpFrame<'_> {
             && unsafe { bpf_xdp_load_bytes(self.ctx.ctx, at, into.as_mut_ptr().cast(), octets) == 0 }
     }
 
-    /// What arrives goes on. Of PIM it is learnt where a router is.
+    /// What arrives goes on. Of PIM it is learnt where a router is; whether a frame is PIM's, the function looks: here,
+    /// it is looked at again for every way through the parser.
     #[inline(always)]
     fn fate(&self) -> u32 {
-        if multicast::is_pim(self) {
-            member::icmpgate_learn_router(self.ctx.ctx);
-        }
+        member::icmpgate_learn_router(self.ctx.ctx);
         fate::GOES
     }
 

@@ -167,7 +167,7 @@ pub extern "C" fn icmpgate_skb_learn(skb: *mut __sk_buff, packet: *const Packet)
     queried(&frame, packet, learning, true)
 }
 
-/// What is learnt of a message of PIM that arrives: whether it is from a multicast router.
+/// What is learnt of other multicast that arrives: whether it is PIM's, and from a multicast router.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn icmpgate_learn_router(ctx: *mut xdp_md) -> u32 {
@@ -182,11 +182,14 @@ fn router(frame: &XdpFrame<'_>) -> Option<()> {
     // What has options or extension headers is no hello that anybody sends.
     let (version, hold_s) = if ethernet.ether_type == ethernet::IPV4 {
         let ip = ipv4::take(&mut cursor)?;
-        let is_plain = ip.header_length == ipv4::MIN_HEADER && ip.fragment_offset == 0;
+        let is_plain = ip.protocol == pim::PROTOCOL
+            && ip.header_length == ipv4::MIN_HEADER
+            && ip.fragment_offset == 0;
         (4, if is_plain { pim::hello(cursor, ip.destination, ip.ttl) } else { None })
     } else {
         let ip = ipv6::take(&mut cursor)?;
-        (6, pim::hello(cursor, ip.destination, ip.hop_limit))
+        let is_pim = ip.next_header == pim::PROTOCOL;
+        (6, if is_pim { pim::hello(cursor, ip.destination, ip.hop_limit) } else { None })
     };
     let hold_s = hold_s?;
     let learning = begin(frame, version, Address::NONE)?;

@@ -21,7 +21,6 @@ use icmp_common::{
     wire::{
         ethernet, ipv4,
         ipv6::{self, Address},
-        pim,
     },
 };
 
@@ -37,18 +36,6 @@ pub mod fate {
     pub const STAYS: u32 = 1;
     /// It has none, which is noted.
     pub const NOTED: u32 = 2;
-}
-
-/// Whether a frame is PIM's.
-#[inline(always)]
-pub fn is_pim<F: Frame>(frame: &F) -> bool {
-    let mut cursor = frame.cursor();
-    let Some(ethernet) = ethernet::take(&mut cursor) else { return false };
-    match ethernet.ether_type {
-        ethernet::IPV4 => ipv4::take(&mut cursor).is_some_and(|ip| ip.protocol == pim::PROTOCOL),
-        ethernet::IPV6 => ipv6::take(&mut cursor).is_some_and(|ip| ip.next_header == pim::PROTOCOL),
-        _ => false,
-    }
 }
 
 /// What becomes of a frame: one of [`fate`]. A global function, which nothing but multicast pays for.
