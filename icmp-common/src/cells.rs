@@ -104,23 +104,25 @@ pub enum Place {
 #[must_use]
 #[inline(always)]
 pub fn find(tag: u64, now: u64, load: impl Fn(usize) -> Cell) -> Place {
-    for way in 0..WAYS {
-        if load(way).tag == tag {
-            return Place::Has(way);
-        }
+    if let Some(way) = ways(tag).find(|way| load(*way).tag == tag) {
+        return Place::Has(way);
     }
     // Any that is free, since nothing is lost with it.
-    for i in 0..WAYS {
-        let way = (first(tag) + i) & (WAYS - 1);
-        if load(way).is_free(now) {
-            return Place::Take(way);
-        }
+    match ways(tag).find(|way| load(*way).is_free(now)) {
+        Some(way) => Place::Take(way),
+        None => Place::Full,
     }
-    Place::Full
 }
 
-/// The cell that a key looks at first where it has none: of a flood each takes that one, so that no branch is by
-/// chance, and all cells are taken as often.
+/// The cells of a set in the order in which a key looks at them: from one that its tag says, so that most keys have
+/// the first, and no branch is by chance, whether a key is known or takes one; and all cells are taken as often.
+#[inline(always)]
+pub fn ways(tag: u64) -> impl Iterator<Item = usize> {
+    let first = first(tag);
+    (0..WAYS).map(move |i| (first + i) & (WAYS - 1))
+}
+
+/// The first of them.
 #[must_use]
 #[inline(always)]
 pub const fn first(tag: u64) -> usize {

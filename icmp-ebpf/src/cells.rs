@@ -9,10 +9,9 @@ use crate::{
     limit::TRIES,
     maps::{CELL_STATS, CELLS},
 };
-use core::hint::black_box;
 use icmp_common::{
     abi::{KeyedLimit, PolicyTable},
-    cells::{Cell, CellSet, ESTABLISHED, Place, WAYS, find, first, may_establish, tag},
+    cells::{Cell, CellSet, ESTABLISHED, Place, WAYS, find, first, may_establish, tag, ways},
 };
 
 /// What became of a packet at its key's bucket.
@@ -104,13 +103,13 @@ fn charge_known(
 ) -> Option<Charged> {
     let set = CELLS.get_ptr_mut(tag as u32 & mask)?;
     // Opaque: what follows is then looked at once, and not for each way.
-    let Some(way) = (0..WAYS).find(|way| load(cell(set, *way)).tag == tag) else {
+    let Some(way) = ways(tag).find(|way| load(cell(set, *way)).tag == tag) else {
         let at = cell(set, first(tag));
         let was = load(at);
         let may = strangers && cost <= depth && was.is_free(now);
         return (may && take(at, was, tag, now, cost)).then_some(Charged::Yes);
     };
-    let at = cell(set, black_box(way));
+    let at = cell(set, way);
     let is_established = load(at).is_established();
     if !is_established && (plenty || !strangers) {
         return None;

@@ -30,6 +30,8 @@ pub(crate) enum Policy {
     Accept,
     /// A limit by source, so high that nothing is beyond it.
     Source,
+    /// The same, for sources that all have a key already.
+    SourceKnown,
     /// The same with a table of keys that no core's own cache holds.
     SourceLarge,
     /// The same of errors that are sent, by destination and in total.
@@ -71,7 +73,7 @@ impl Policy {
             Self::Accept | Self::Sent | Self::Zone(_) | Self::Members(_) | Self::Observed => {
                 "action = \"pass\""
             }
-            Self::Source | Self::SourceLarge => {
+            Self::Source | Self::SourceKnown | Self::SourceLarge => {
                 "action = \"limit\"\n\
                  limit = { rate = 1000000000, burst = 1000000000, key = \"source\" }"
             }
@@ -182,7 +184,7 @@ pub(crate) fn local() -> LocalAddress {
 
 /// Every case, in the order of the table.
 pub(crate) fn all() -> Vec<Case> {
-    use Policy::{Accept, Drop, Limited, Pass, Sent, Source, SourceLarge, Zone};
+    use Policy::{Accept, Drop, Limited, Pass, Sent, Source, SourceKnown, SourceLarge, Zone};
     let case = |name: &str, frame, policy, reason, rule| Case {
         name: name.to_owned(),
         frame,
@@ -248,6 +250,8 @@ pub(crate) fn all() -> Vec<Case> {
         case("source-limit-1", echo(98), Source, within, Some(ECHO)),
         from(1, Source, "source-limit-front-1", echo(98), ECHO),
         source_floor(1, "source-floor-front-1"),
+        from(1 << 14, SourceKnown, "source-limit-16k", echo(98), ECHO),
+        source_floor(1 << 14, "source-floor-16k"),
         from(MILLION, Source, "source-limit-1m", echo(98), ECHO),
         source_floor(MILLION, "source-floor-1m"),
         from(MILLION, SourceLarge, "source-limit-1m-large", echo(98), ECHO),
