@@ -19,7 +19,10 @@
 //! a pseudo-random function; SipHash-1-3 would take three times as long, for an attacker who sees
 //! no hash and to whom a million sources fill every set alike.
 
-use crate::bucket::{MAX_DEPTH, SKEW, UNITS_PER_S, admit};
+use crate::{
+    branchless::top_bit,
+    bucket::{MAX_DEPTH, SKEW, UNITS_PER_S, admit},
+};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Cells of a set: 64 octets, a cache line.
@@ -74,6 +77,14 @@ impl Cell {
         self.tag == 0 || is_full && !is_kept
     }
 
+    /// 1 where it wasn't used for a minute, or never: since the machine's start, which is as long but for its first
+    /// minute. Without a branch: of a set, each would be one by chance.
+    #[must_use]
+    #[inline(always)]
+    pub fn is_stale(self, now: u64) -> u64 {
+        top_bit((KEEP - 1).wrapping_sub(now.wrapping_sub(self.tat)))
+    }
+
     /// What its time becomes when a packet is charged to it, as [`crate::bucket::admit`] says; `None`
     /// where the packet is beyond the limit. The bit is no part of the time, or an established key
     /// would have one packet less at once.
@@ -107,11 +118,21 @@ pub fn find(tag: u64, now: u64, load: impl Fn(usize) -> Cell) -> Place {
     if let Some(way) = ways(tag).find(|way| load(*way).tag == tag) {
         return Place::Has(way);
     }
-    // Any that is free, since nothing is lost with it.
-    match ways(tag).find(|way| load(*way).is_free(now)) {
+    // What was used within a minute may be about to become established; a flood leaves nothing else, and takes what is
+    // free, with which nothing else is lost.
+    let stale = ways(tag).find(|way| load(*way).is_free(now) && load(*way).is_stale(now) != 0);
+    match stale.or_else(|| ways(tag).find(|way| load(*way).is_free(now))) {
         Some(way) => Place::Take(way),
         None => Place::Full,
     }
+}
+
+/// Whether a key that has no cell takes its first one by right, as [`find`] would have it: it is stale, or none is.
+#[must_use]
+#[inline(always)]
+pub fn takes_first(tag: u64, now: u64, load: impl Fn(usize) -> Cell) -> bool {
+    let any = (0..WAYS).fold(0, |any, way| any | load(way).is_stale(now));
+    load(first(tag)).is_stale(now) | any ^ 1 != 0
 }
 
 /// The cells of a set in the order in which a key looks at them: from one that its tag says, so that most keys have
@@ -142,7 +163,7 @@ pub fn may_establish(now: u64, load: impl Fn(usize) -> Cell) -> bool {
     established < ESTABLISHED_WAYS
 }
 
-/// What stands for a key in the table: its upper bits are the tag's, its lower ones the set's.
+/// What stands for a key in the table: its lower bits are the set's, its highest say which cell of it is looked at first.
 ///
 /// `secrets` are the instance's and the limit's; `key` is two words.
 #[must_use]
@@ -242,6 +263,31 @@ mod tests {
                 assert_eq!(passed.count(), 5, "{key}");
             }
         }
+    }
+
+    /// One packet in a while is enough to be known by the next, as long as there is a cell that nobody uses.
+    #[test]
+    fn who_looks_at_the_same_cell_first_takes_another() {
+        let mut cells = [Cell::default(); WAYS];
+        let mut now = 100 * S;
+        let mut look = |tag: u64| {
+            now += S / 2;
+            let place = find(tag, now, |way| cells[way]);
+            let by_right = takes_first(tag, now, |way| cells[way]);
+            if let Place::Take(way) = place {
+                assert_eq!(by_right, way == first(tag), "{place:?}");
+                cells[way] = Cell { tag, tat: now };
+            }
+            place
+        };
+        let tags: Vec<u64> = (1..=5).map(|i| 2 << 62 | i).collect();
+        let ways = [2, 3, 0, 1].map(Place::Take);
+        assert_eq!([0, 1, 2, 3].map(|i| look(tags[i])), ways);
+        for i in [0, 1, 2, 3, 3, 1] {
+            assert!(matches!(look(tags[i]), Place::Has(_)), "{i}");
+        }
+        // In a flood nobody is known for a minute, and the first is as good as any.
+        assert_eq!(look(tags[4]), Place::Take(2));
     }
 
     #[test]

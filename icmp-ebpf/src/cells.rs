@@ -11,7 +11,9 @@ use crate::{
 };
 use icmp_common::{
     abi::{KeyedLimit, PolicyTable},
-    cells::{Cell, CellSet, ESTABLISHED, Place, WAYS, find, first, may_establish, tag, ways},
+    cells::{
+        Cell, CellSet, ESTABLISHED, Place, WAYS, find, first, may_establish, tag, takes_first, ways,
+    },
 };
 
 /// What became of a packet at its key's bucket.
@@ -89,8 +91,8 @@ pub fn charge_tag(
     }
 }
 
-/// Charges the bucket of a key that has a cell, where that stays what it is and no other CPU comes first:
-/// what nearly all packets find, spared a call that costs as much.
+/// Charges the bucket of a key that has a cell, where that stays what it is and no other CPU comes first, or gives a
+/// key that has none the one that it looks at first: what nearly all packets find, spared a call that costs as much.
 #[inline(always)]
 fn charge_known(
     mask: u32,
@@ -102,12 +104,10 @@ fn charge_known(
     plenty: bool,
 ) -> Option<Charged> {
     let set = CELLS.get_ptr_mut(tag as u32 & mask)?;
-    // Opaque: what follows is then looked at once, and not for each way.
     let Some(way) = ways(tag).find(|way| load(cell(set, *way)).tag == tag) else {
         let at = cell(set, first(tag));
-        let was = load(at);
-        let may = strangers && cost <= depth && was.is_free(now);
-        return (may && take(at, was, tag, now, cost)).then_some(Charged::Yes);
+        let may = strangers && cost <= depth && takes_first(tag, now, |way| load(cell(set, way)));
+        return (may && take(at, tag, now, cost)).then_some(Charged::Yes);
     };
     let at = cell(set, way);
     let is_established = load(at).is_established();
@@ -149,7 +149,7 @@ fn charge_cell(tag: u64, how: u64, now: u64, cost: u64, depth: u64) -> Charged {
             // the limit by itself, larger than a burst in octets.
             _ if !strangers || cost > depth => return Charged::No,
             Place::Take(way) => {
-                if take(cell(set, way), load(way), tag, now, cost) {
+                if take(cell(set, way), tag, now, cost) {
                     return Charged::Yes;
                 }
             }
@@ -160,9 +160,14 @@ fn charge_cell(tag: u64, how: u64, now: u64, cost: u64, depth: u64) -> Charged {
     Charged::NoCell
 }
 
-/// Takes a cell for a key and charges it; whether no other CPU came first.
+/// Takes a cell for a key, where it is free, and charges it; whether no other CPU came first.
 #[inline(always)]
-fn take(at: *mut Cell, was: Cell, tag: u64, now: u64, cost: u64) -> bool {
+fn take(at: *mut Cell, tag: u64, now: u64, cost: u64) -> bool {
+    let was = load(at);
+    // Another CPU may have taken it since, for another key or for this one.
+    if was.tag == tag || !was.is_free(now) {
+        return false;
+    }
     // SAFETY: fields of an element of the map.
     let (tag_at, tat_at) = unsafe { (&raw mut (*at).tag, &raw mut (*at).tat) };
     // SAFETY: as above.

@@ -19,11 +19,11 @@ struct Budget {
 /// A tenth to a seventh more than they take now on the kernel where they take most, 6.1. Who needs more says why.
 fn budget(program: Program) -> Budget {
     match program {
-        Program::Ingress => Budget { verified: 220_000, jited: 88_000 },
-        Program::Egress => Budget { verified: 84_000, jited: 44_000 },
+        Program::Ingress => Budget { verified: 232_000, jited: 90_000 },
+        Program::Egress => Budget { verified: 92_000, jited: 44_000 },
         Program::EchoFloor => Budget { verified: 11_000, jited: 3_300 },
         Program::OtherFloor | Program::EgressOtherFloor => Budget { verified: 200, jited: 400 },
-        Program::SourceFloor => Budget { verified: 8_000, jited: 5_200 },
+        Program::SourceFloor => Budget { verified: 8_000, jited: 5_400 },
         Program::Sweep | Program::Flood => Budget { verified: 125, jited: 460 },
         Program::CountedDrop | Program::ReadDrop => Budget { verified: 30, jited: 170 },
         _ => Budget { verified: 2, jited: 32 },
