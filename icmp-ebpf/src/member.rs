@@ -186,10 +186,12 @@ fn router(frame: &XdpFrame<'_>) -> Option<()> {
             && ip.header_length == ipv4::MIN_HEADER
             && ip.fragment_offset == 0;
         (4, if is_plain { pim::hello(cursor, ip.destination, ip.ttl) } else { None })
-    } else {
+    } else if ethernet.ether_type == ethernet::IPV6 {
         let ip = ipv6::take(&mut cursor)?;
         let is_pim = ip.next_header == pim::PROTOCOL;
         (6, if is_pim { pim::hello(cursor, ip.destination, ip.hop_limit) } else { None })
+    } else {
+        return None;
     };
     let hold_s = hold_s?;
     let learning = begin(frame, version, Address::NONE)?;
