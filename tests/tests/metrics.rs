@@ -92,7 +92,8 @@ fn moves(line: &str) -> bool {
         "rule=\"icmpv6/",
         "_used",
         "icmpgate_keys_taken_total",
-        "icmpgate_group",
+        "icmpgate_groups{",
+        "icmpgate_group_",
     ];
     parts.iter().any(|part| line.contains(part))
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt::{self, Display},
     io::{self, Write},
     net::IpAddr,
@@ -23,6 +23,9 @@ use std::{
 
 /// How often changes are looked for.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// How long after its last host a group may go, in s: a querier asks some times whether there is another.
+const GOES_S: u64 = 10;
 
 /// How often groups without members are cleared away: they aren't honoured in any case.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -220,7 +223,7 @@ pub async fn sweep(pins: PinDir) {
 /// counted in the group's `joins` and `leaves`.
 fn watch(pins: &PinDir, maps: &Maps, json: bool, out: &mut Out) -> anyhow::Result<ExitCode> {
     let mut before = members(&groups(maps)?);
-    let mut left = BTreeSet::new();
+    let mut left = BTreeMap::new();
     say(format_args!("watching who joins and who leaves, until interrupted"));
     loop {
         sleep(LOOK);
@@ -252,14 +255,15 @@ fn members(states: &[GroupState]) -> BTreeMap<Place, Vec<IpAddr>> {
     states.iter().map(|s| (place(s), s.reporters.clone())).collect()
 }
 
-/// What changed. `left` are the groups whose last host is told to have left already: they go a moment later, once
-/// nobody answers a query, which is no other leave.
+/// What changed. `left` are the groups whose last host is told to have left already, and when: they go a moment later,
+/// once nobody answers a query, which is no other leave. One that is there for longer has members that aren't kept apart.
 fn changes(
     before: &BTreeMap<Place, Vec<IpAddr>>,
     now: &BTreeMap<Place, Vec<IpAddr>>,
-    left: &mut BTreeSet<Place>,
+    left: &mut BTreeMap<Place, u64>,
     time_s: u64,
 ) -> Vec<Change> {
+    left.retain(|_, told_s| time_s.saturating_sub(*told_s) <= GOES_S);
     let more = |change, from: &BTreeMap<Place, Vec<IpAddr>>, to: &BTreeMap<Place, Vec<IpAddr>>| {
         let mut found = Vec::new();
         for (place, reporters) in to {
@@ -276,7 +280,7 @@ fn changes(
             };
             let is_new = |r: &&IpAddr| !known.is_some_and(|known| known.contains(r));
             found.extend(reporters.iter().filter(is_new).map(|r| one(Some(*r))));
-            if known.is_none() && reporters.is_empty() && !left.contains(place) {
+            if known.is_none() && reporters.is_empty() && !left.contains_key(place) {
                 found.push(one(None));
             }
         }
@@ -284,11 +288,10 @@ fn changes(
     };
     let mut all = more("leave", now, before);
     all.extend(more("join", before, now));
-    left.retain(|place| now.get(place).is_some_and(Vec::is_empty));
+    left.retain(|place, _| now.get(place).is_some_and(Vec::is_empty));
     let has_host = |place: &Place| before.get(place).is_some_and(|hosts| !hosts.is_empty());
-    left.extend(
-        now.iter().filter(|(at, hosts)| hosts.is_empty() && has_host(at)).map(|(at, _)| at.clone()),
-    );
+    let lost = now.iter().filter(|(place, hosts)| hosts.is_empty() && has_host(place));
+    left.extend(lost.map(|(place, _)| (place.clone(), time_s)));
     all
 }
 
@@ -308,7 +311,7 @@ mod tests {
             rows.iter().map(row).collect()
         };
         let told = |before: &[(&str, &[u8])], now: &[(&str, &[u8])]| -> Vec<String> {
-            let changes = changes(&table(before), &table(now), &mut BTreeSet::new(), 1);
+            let changes = changes(&table(before), &table(now), &mut BTreeMap::new(), 1);
             changes
                 .iter()
                 .map(|c| format!("{} {} {}", c.change, c.interface, or_none(c.reporter)))
@@ -333,9 +336,11 @@ mod tests {
             let hosts = hosts.iter().map(|n| IpAddr::from([10, 0, 0, *n])).collect();
             BTreeMap::from([(place.clone(), hosts)])
         };
-        let mut left = BTreeSet::new();
+        let mut left = BTreeMap::new();
+        let mut time_s = 1;
         let mut told = |before: &_, now: &_| -> Vec<String> {
-            let changes = changes(before, now, &mut left, 1);
+            time_s += 4;
+            let changes = changes(before, now, &mut left, time_s);
             changes.iter().map(ToString::to_string).collect()
         };
         let (one, nobody, gone) = (with(&[1]), with(&[]), BTreeMap::new());
@@ -343,6 +348,10 @@ mod tests {
         assert!(told(&nobody, &nobody).is_empty() && told(&nobody, &gone).is_empty());
         // Who isn't kept apart is told, also of a group that had others.
         assert_eq!(told(&gone, &nobody), ["join  a 239.1.1.1 -"]);
+        assert_eq!(told(&nobody, &gone), ["leave a 239.1.1.1 -"]);
+        // Others that aren't kept apart were there all the time.
+        assert_eq!(told(&one, &nobody), ["leave a 239.1.1.1 10.0.0.1"]);
+        assert!((0..3).all(|_| told(&nobody, &nobody).is_empty()));
         assert_eq!(told(&nobody, &gone), ["leave a 239.1.1.1 -"]);
         // Who comes back leaves again.
         assert_eq!(told(&one, &nobody).len() + told(&nobody, &one).len(), 2);
@@ -356,7 +365,7 @@ mod tests {
         let told = |vlan, inner_vlan| -> Vec<String> {
             let place = ("a".to_owned(), vlan, inner_vlan, group);
             let now = BTreeMap::from([(place, vec![IpAddr::from([10, 0, 0, 1])])]);
-            changes(&BTreeMap::new(), &now, &mut BTreeSet::new(), 1)
+            changes(&BTreeMap::new(), &now, &mut BTreeMap::new(), 1)
                 .iter()
                 .map(ToString::to_string)
                 .collect()

@@ -106,7 +106,7 @@ pub enum Error {
         name: String,
         /// The pin directory.
         path: PathBuf,
-        /// What is.
+        /// What else is.
         attached: Vec<String>,
     },
     /// The pinned link of that name is alive on another interface.
@@ -212,7 +212,8 @@ pub enum Error {
 
 impl Error {
     pub(super) fn not_attached(pins: &PinDir, name: &str) -> Self {
-        let (path, attached) = (pins.path().to_owned(), pins.interfaces());
+        let (path, mut attached) = (pins.path().to_owned(), pins.interfaces());
+        attached.retain(|other| other != name);
         Self::NotAttached { name: name.to_owned(), path, attached }
     }
 
