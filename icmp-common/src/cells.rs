@@ -13,7 +13,8 @@
 //!   have spent. Where a set has no other, the key goes without ([`Place::Full`]).
 //! - The time also says how long a cell has been idle. A cell that is *established* (it was used
 //!   when its limit had plenty) is kept for [`KEEP`] longer, so that a flood which came later
-//!   doesn't make strangers of the well-behaved.
+//!   doesn't make strangers of the well-behaved. Of the free, what was used within that time is taken last: a key is
+//!   established by its second packet.
 //!
 //! The hash is keyed, and the key never leaves the machine: who floods can't choose a set. It isn't
 //! a pseudo-random function; SipHash-1-3 would take three times as long, for an attacker who sees

@@ -567,3 +567,38 @@ fn a_query_that_others_could_not_hear_is_none() {
     gate.run(&about.frame().build());
     assert!(joined(&mut gate)[GROUP].expires_s > 250.0);
 }
+
+/// A multicast router is known by its hello, of either family; what only looks like one is no packet of PIM.
+#[test]
+fn a_hello_is_pims_and_of_ip() {
+    const PIM: u8 = 103;
+    let hello = [0x20, 0, 0, 0, 0, 1, 0, 2, 0, 30];
+    let of_v4 = |protocol| {
+        let packet = Ipv4::between("192.0.2.7", "224.0.0.13").ttl(1).payload(protocol, hello);
+        packet.frame().to_many()
+    };
+    let of_v6 = |protocol| {
+        let packet = Ipv6::between("fe80::7", "ff02::d").hop_limit(1).payload(protocol, hello);
+        packet.frame().to_many()
+    };
+    let mut gate = gate("");
+    let known = |gate: &mut Gate| -> Vec<(&'static str, bool)> {
+        let links = queriers(gate.instance().maps()).expect("readable");
+        links.iter().map(|link| (link.protocol, link.other_router)).collect()
+    };
+    for other in [
+        of_v4(17),
+        of_v6(17),
+        of_v4(PIM).ether_type(0x88b5),
+        of_v6(PIM).ether_type(0x88b5),
+        of_v6(PIM).ether_type(0x0806),
+        of_v6(PIM).tags(3),
+    ] {
+        gate.run(&other.build());
+        assert_eq!(known(&mut gate), [], "{other:?}");
+    }
+    gate.run(&of_v4(PIM).build());
+    assert_eq!(known(&mut gate), [("igmp", true)]);
+    gate.run(&of_v6(PIM).tags(2).build());
+    assert_eq!(known(&mut gate), [("igmp", true), ("mld", true)]);
+}
