@@ -263,7 +263,8 @@ fn changes(
     left: &mut BTreeMap<Place, u64>,
     time_s: u64,
 ) -> Vec<Change> {
-    left.retain(|_, told_s| time_s.saturating_sub(*told_s) <= GOES_S);
+    let is_empty = |place: &Place| before.get(place).is_some_and(Vec::is_empty);
+    left.retain(|place, told_s| is_empty(place) && time_s.saturating_sub(*told_s) <= GOES_S);
     let more = |change, from: &BTreeMap<Place, Vec<IpAddr>>, to: &BTreeMap<Place, Vec<IpAddr>>| {
         let mut found = Vec::new();
         for (place, reporters) in to {
@@ -288,7 +289,6 @@ fn changes(
     };
     let mut all = more("leave", now, before);
     all.extend(more("join", before, now));
-    left.retain(|place, _| now.get(place).is_some_and(Vec::is_empty));
     let has_host = |place: &Place| before.get(place).is_some_and(|hosts| !hosts.is_empty());
     let lost = now.iter().filter(|(place, hosts)| hosts.is_empty() && has_host(place));
     left.extend(lost.map(|(place, _)| (place.clone(), time_s)));
