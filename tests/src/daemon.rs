@@ -5,6 +5,7 @@ use crate::{
     netns::{HOST_IF, Namespace, PATIENCE, Pair, eventually, finish, wait},
     require_root,
 };
+use aya::programs::{SchedClassifier, TcAttachType};
 use serde_json::Value;
 use std::{
     cell::RefCell,
@@ -139,18 +140,39 @@ impl Site {
     /// moment later, so that a program may take a second to go.
     pub fn assert_nothing_left(&self) {
         assert!(!self.pins.exists(), "{} is left", self.pins.display());
-        let free = eventually(Duration::from_secs(1), || self.attached().is_empty());
-        assert!(free, "programs are left on {:?}", self.attached());
+        let left = || [self.attached(), self.attached_to_sent()].concat();
+        let free = eventually(Duration::from_secs(1), || left().is_empty());
+        assert!(free, "programs are left on {:?}", left());
+    }
+
+    /// The interfaces of the protected namespace where a program is attached to what is sent (TCX), anybody's. None
+    /// before Linux 6.6, which has no such thing.
+    #[must_use]
+    pub fn attached_to_sent(&self) -> Vec<String> {
+        let names = self.interfaces().into_iter().map(|(name, _)| name);
+        let has = |name: &String| {
+            let programs = self.pair.host.run(|| {
+                SchedClassifier::query_tcx(name, TcAttachType::Egress).unwrap_or_default().1
+            });
+            !programs.is_empty()
+        };
+        names.filter(has).collect()
     }
 
     /// The interfaces of the protected namespace that have an XDP program, anybody's.
     #[must_use]
     pub fn attached(&self) -> Vec<String> {
+        self.interfaces().into_iter().filter_map(|(name, has)| has.then_some(name)).collect()
+    }
+
+    /// The interfaces of the protected namespace, and whether each has an XDP program.
+    fn interfaces(&self) -> Vec<(String, bool)> {
         let text = self.pair.host.ip("-json -details link show");
         let links: Value = serde_json::from_str(&text).expect("JSON of ip");
-        let links = links.as_array().expect("a list of links").iter();
-        let with = links.filter(|link| link.get("xdp").is_some());
-        with.map(|link| link["ifname"].as_str().expect("a name").to_owned()).collect()
+        let of = |link: &Value| {
+            (link["ifname"].as_str().expect("a name").to_owned(), link.get("xdp").is_some())
+        };
+        links.as_array().expect("a list of links").iter().map(of).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! `attach`: what `run` does at its start, and then it returns.
 
 use super::{DONE, Global, output::say, start};
+use crate::datapath::make_ready;
 use std::process::ExitCode;
 
 /// What to attach.
@@ -12,6 +13,8 @@ pub struct Args {
 
 /// Attaches and returns.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
+    // As in `run`.
+    make_ready();
     let start = super::block_on(start::Start::prepare(&args.start))?;
     start.attach(&global.pins(), false)?;
     say(format_args!(

@@ -13,7 +13,7 @@ use super::{
     watch::{Addresses, Interfaces},
 };
 use crate::{
-    datapath::{Attached, Error, PinDir, detach},
+    datapath::{Attached, Error, PinDir, detach, make_ready},
     observe::serve,
 };
 use anyhow::Context as _;
@@ -62,6 +62,9 @@ impl FromStr for Metrics {
 
 /// Runs until it is told to end.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
+    share_memory();
+    // First of all: it takes longer than all else that comes before attaching.
+    make_ready();
     super::block_on(daemon(args, global.pins()))
 }
 
@@ -116,6 +119,15 @@ async fn daemon(args: &Args, pins: PinDir) -> anyhow::Result<ExitCode> {
     // Until here another run would have been refused.
     drop(claims);
     Ok(ExitCode::from(code))
+}
+
+/// Has all threads allocate from one place: of what is free in another's own, glibc gives nothing back at its end.
+fn share_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it has no preconditions.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
 }
 
 /// Gives back to the kernel what only the start needed: the object, taken apart, is several MB.

@@ -3,7 +3,7 @@
 use super::{
     Error, ForeignXdp, Interface, KernelLog, Maps, PinDir, Surroundings, attached_index, egress,
     error::errno,
-    instance::{for_interface, load_programs},
+    instance::{Pair, for_interface, load_egress, load_ingress},
     link::{detach_link, remove_file},
     maps::Modes,
 };
@@ -11,7 +11,7 @@ use crate::policy::{CheckedPolicy, Compiled};
 use aya::{
     Ebpf,
     programs::{
-        ProgramError, Xdp, XdpMode,
+        ProgramError, SchedClassifier, Xdp, XdpMode,
         links::{FdLink, PinnedLink},
         xdp::{XdpLink, XdpLinkId},
     },
@@ -90,6 +90,8 @@ pub fn attach(
         } else {
             for interface in interfaces.iter().filter(|i| !before.contains(&i.name)) {
                 pins.remove_interface(&interface.name)?;
+                // Where the maps are another version's, nothing was noted; what is told is why it came to this.
+                let _ = note_detached(pins, &interface.name);
             }
         }
     }
@@ -109,22 +111,82 @@ fn attach_all(
     // In a new instance, the policy stands before the first packet meets a program. Where one is in
     // force, it stays until nothing can fail any more but its successor.
     let is_new = maps.policy_info()?.generation == 0;
-    let compiled = thread::scope(|scope| {
-        // Verifying takes longest, and needs nothing but the maps.
-        let loaded = scope.spawn(|| copies.iter_mut().try_for_each(load_programs));
-        let compiled = if is_new { Some(maps.apply(policy)?) } else { None };
-        loaded.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok::<_, Error>(compiled)
-    })?;
-    let mut attached = Vec::new();
-    for ((interface, id), ebpf) in interfaces.iter().zip(ids).zip(&mut copies) {
-        attached.push(attach_and_note(pins, &mut maps, interface, id, mode, ebpf)?);
-    }
+    let interfaces: Vec<_> = interfaces.iter().zip(ids).collect();
+    let prepare = |maps: &mut Maps| if is_new { maps.apply(policy).map(Some) } else { Ok(None) };
+    let (compiled, attached) =
+        attach_copies(pins, &mut maps, &interfaces, mode, &mut copies, prepare)?;
     let compiled = match compiled {
         Some(compiled) => compiled,
         None => maps.apply(policy)?,
     };
     Ok((maps, compiled, attached))
+}
+
+/// What is attached for what is sent: one of [`egress_mode`], or why nothing is.
+type Sent = Result<u32, String>;
+
+/// Loads and attaches the copies of these interfaces, of which each has its stable index beside it. `prepare` is
+/// called before the first of them is attached.
+///
+/// The verifier takes longest, and of all it looks at, most is what arrives. So that has a processor to itself, while
+/// another one does all else: verifies what is sent, prepares, and attaches that to interfaces that nothing of ours is
+/// on, for which the kernel waits until nobody goes the old way. To what a former run left nothing is done before both
+/// programs are loaded.
+///
+/// # Errors
+/// The first that is met. What is sent by an interface that nothing was on is free again then.
+fn attach_copies<T>(
+    pins: &PinDir,
+    maps: &mut Maps,
+    interfaces: &[(&Interface, u32)],
+    mode: AttachMode,
+    copies: &mut [Ebpf],
+    prepare: impl FnOnce(&mut Maps) -> Result<T, Error>,
+) -> Result<(T, Vec<Attached>), Error> {
+    let pairs = copies.iter_mut().map(Pair::of).collect::<Result<Vec<_>, _>>()?;
+    let (mut arriving, mut sent): (Vec<_>, Vec<_>) =
+        pairs.into_iter().map(|pair| (pair.ingress, pair.egress)).unzip();
+    let mut early: Vec<Option<Sent>> = vec![None; interfaces.len()];
+    let loaded = thread::scope(|scope| {
+        let loaded = scope.spawn(|| arriving.iter_mut().try_for_each(|xdp| load_ingress(xdp)));
+        sent.iter_mut().try_for_each(|classifier| load_egress(classifier))?;
+        let prepared = prepare(maps)?;
+        for (((interface, id), classifier), early) in
+            interfaces.iter().zip(&mut sent).zip(&mut early)
+        {
+            if is_bare(pins, maps, interface, *id)? {
+                // What was known of its links is of another time, and nobody hears reports yet.
+                maps.forget_members(*id)?;
+                *early = Some(attach_egress(pins, maps, interface, *id, classifier)?);
+            }
+        }
+        loaded.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok(prepared)
+    });
+    let attached = loaded.and_then(|prepared| {
+        let mut attached = Vec::new();
+        for ((((interface, id), ingress), egress), early) in
+            interfaces.iter().zip(arriving).zip(sent).zip(early.clone())
+        {
+            let pair = Pair { ingress, egress };
+            attached.push(attach_one(pins, maps, interface, *id, mode, pair, early)?);
+        }
+        Ok((prepared, attached))
+    });
+    let (prepared, mut attached) = match attached {
+        Ok(done) => done,
+        Err(error) => {
+            for ((interface, id), _) in interfaces.iter().zip(&early).filter(|(_, e)| e.is_some()) {
+                // What is told is why it came to this.
+                let _ = free_egress(pins, maps, interface, *id);
+            }
+            return Err(error);
+        }
+    };
+    for (attached, ebpf) in attached.iter_mut().zip(copies) {
+        attached.log = KernelLog::of(ebpf);
+    }
+    Ok((prepared, attached))
 }
 
 /// The maps, the stable index of each interface, and a copy for each, whose programs aren't loaded yet.
@@ -172,42 +234,81 @@ pub fn reattach(pins: &PinDir, interface: &Interface, mode: AttachMode) -> Resul
     refuse_foreign(pins, interface)?;
     let mut maps = Maps::open(pins)?;
     let id = maps.interface_id(&interface.name)?;
-    let mut ebpf = for_interface(pins, &interface.name, id, maps.cell_sets())?;
-    load_programs(&mut ebpf)?;
-    let attached = attach_and_note(pins, &mut maps, interface, id, mode, &mut ebpf)?;
+    let mut copies = [for_interface(pins, &interface.name, id, maps.cell_sets())?];
+    let interfaces = [(interface, id)];
+    let ((), mut attached) =
+        attach_copies(pins, &mut maps, &interfaces, mode, &mut copies, |_| Ok(()))?;
     drop(lock);
-    Ok(attached)
+    attached.pop().ok_or(Error::Missing { kind: "program", name: name::INGRESS })
 }
 
-/// Attaches one loaded copy, and notes how in the map of interfaces.
-fn attach_and_note(
+/// Whether nothing of ours is on an interface, as far as is noted or pinned.
+fn is_bare(pins: &PinDir, maps: &Maps, interface: &Interface, id: u32) -> Result<bool, Error> {
+    let pinned = [pins.link(&interface.name), pins.egress_link(&interface.name)];
+    let is_noted = maps.modes(id)? != Modes::DETACHED;
+    Ok(interface.xdp.is_none() && !is_noted && !pinned.iter().any(|path| path.exists()))
+}
+
+/// Attaches both programs of an interface, or the one for what arrives where the other is, and notes each in the map of
+/// interfaces at once: what comes next may fail, and who then detaches finds what is there.
+fn attach_one(
     pins: &PinDir,
     maps: &mut Maps,
     interface: &Interface,
     id: u32,
     mode: AttachMode,
-    ebpf: &mut Ebpf,
+    pair: Pair<'_>,
+    early: Option<Sent>,
 ) -> Result<Attached, Error> {
-    let before = maps.modes(id)?;
-    let mut attached = attach_one(pins, interface, mode, ebpf)?;
+    let mut attached = attach_ingress(pins, interface, mode, pair.ingress)?;
     let ingress = if attached.native { attach_mode::NATIVE } else { attach_mode::GENERIC };
-    if !attached.adopted {
+    if !attached.adopted && early.is_none() {
         maps.forget_members(id)?;
     }
-    // Noted at once: what comes next may fail, and who then detaches finds what is there.
+    let before = maps.modes(id)?;
     maps.set_interface(id, &interface.name, interface.index, Modes { ingress, ..before })?;
-    match egress::attach(pins, interface, before.egress, ebpf) {
+    let sent = match early {
+        Some(sent) => sent,
+        None => attach_egress(pins, maps, interface, id, pair.egress)?,
+    };
+    match sent {
+        Ok(egress) => attached.egress = egress,
+        Err(said) => attached.egress_refused = Some(said),
+    }
+    Ok(attached)
+}
+
+/// Attaches the program for what is sent, and notes it.
+fn attach_egress(
+    pins: &PinDir,
+    maps: &mut Maps,
+    interface: &Interface,
+    id: u32,
+    program: &mut SchedClassifier,
+) -> Result<Sent, Error> {
+    let before = maps.modes(id)?;
+    match egress::attach(pins, interface, before.egress, program) {
         Ok(egress) => {
-            attached.egress = egress;
-            maps.set_interface(id, &interface.name, interface.index, Modes { ingress, egress })?;
+            maps.set_interface(id, &interface.name, interface.index, Modes { egress, ..before })?;
+            Ok(Ok(egress))
         }
         // A kernel that can't do it filters what arrives all the same.
         Err(error) => {
             maps.note_requests(id, false)?;
-            attached.egress_refused = Some(error.to_string());
+            Ok(Err(error.to_string()))
         }
     }
-    Ok(attached)
+}
+
+/// Takes the program for what is sent off again, and notes that nothing is on the interface.
+fn free_egress(
+    pins: &PinDir,
+    maps: &mut Maps,
+    interface: &Interface,
+    id: u32,
+) -> Result<(), Error> {
+    egress::detach(pins, &interface.name, maps.modes(id)?.egress)?;
+    maps.set_interface(id, &interface.name, 0, Modes::DETACHED)
 }
 
 /// That no program but ours is on the interface, and ours on no other interface of that name:
@@ -236,16 +337,13 @@ pub(super) fn pinned_program_id(pins: &PinDir, interface: &str) -> Option<u32> {
     aya::programs::ProgramInfo::from_pin(pins.program(interface)).ok().map(|info| info.id())
 }
 
-fn attach_one(
+/// Attaches the program for what arrives, or puts it in the place of a former one.
+fn attach_ingress(
     pins: &PinDir,
     interface: &Interface,
     mode: AttachMode,
-    ebpf: &mut Ebpf,
+    xdp: &mut Xdp,
 ) -> Result<Attached, Error> {
-    let program = ebpf
-        .program_mut(name::INGRESS)
-        .ok_or(Error::Missing { kind: "program", name: name::INGRESS })?;
-    let xdp: &mut Xdp = program.try_into()?;
     let link_pin = pins.link(&interface.name);
     let program_pin = pins.program(&interface.name);
 
@@ -259,8 +357,7 @@ fn attach_one(
         repin(xdp, &program_pin)?;
         let native = interface.xdp_native;
         let interface = interface.clone();
-        let log = KernelLog::of(ebpf);
-        return Ok(Attached { log, ..Attached::new(interface, native, true, None) });
+        return Ok(Attached::new(interface, native, true, None));
     }
     remove_file(&link_pin)?;
 
@@ -281,8 +378,7 @@ fn attach_one(
     let id = id.map_err(|error| attach_error(interface, mode, error))?;
     pin(xdp, id, &link_pin)?;
     repin(xdp, &program_pin)?;
-    let log = KernelLog::of(ebpf);
-    Ok(Attached { log, ..Attached::new(interface.clone(), native, false, refused) })
+    Ok(Attached::new(interface.clone(), native, false, refused))
 }
 
 fn pin(xdp: &mut Xdp, id: XdpLinkId, path: &std::path::Path) -> Result<(), Error> {
@@ -341,14 +437,20 @@ pub fn detach(pins: &PinDir, interface: &str) -> Result<(), Error> {
     if pins.interfaces().is_empty() {
         pins.remove()?;
     } else {
-        let mut maps = Maps::open(pins)?;
-        let known = maps.interfaces()?;
-        if let Some((id, name, _)) = known.into_iter().find(|(_, name, _)| name == interface) {
-            maps.set_interface(id, &name, 0, Modes::DETACHED)?;
-            maps.forget_members(id)?;
-        }
+        note_detached(pins, interface)?;
     }
     drop(lock);
+    Ok(())
+}
+
+/// Notes that nothing is on an interface any more, and forgets who was a member of what there.
+fn note_detached(pins: &PinDir, interface: &str) -> Result<(), Error> {
+    let mut maps = Maps::open(pins)?;
+    let known = maps.interfaces()?;
+    if let Some((id, name, _)) = known.into_iter().find(|(_, name, _)| name == interface) {
+        maps.set_interface(id, &name, 0, Modes::DETACHED)?;
+        maps.forget_members(id)?;
+    }
     Ok(())
 }
 

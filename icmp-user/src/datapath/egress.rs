@@ -9,18 +9,13 @@ use super::{
     error::errno,
     link::{detach_link, remove_file},
 };
-use aya::{
-    Ebpf,
-    programs::{
-        LinkOrder, ProgramError, SchedClassifier, TcAttachType,
-        links::{FdLink, Link as _, PinnedLink},
-        tc::{
-            self, NlOptions, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions, TcHandle,
-        },
-    },
+use aya::programs::{
+    LinkOrder, ProgramError, SchedClassifier, TcAttachType,
+    links::{FdLink, Link as _, PinnedLink},
+    tc::{self, NlOptions, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions, TcHandle},
 };
 use futures_util::TryStreamExt as _;
-use icmp_common::abi::{egress_mode, name};
+use icmp_common::abi::egress_mode;
 use std::path::Path;
 
 /// Where our filter stands among those of `clsact`: behind those that somebody gave a number, before
@@ -35,11 +30,8 @@ pub(super) fn attach(
     pins: &PinDir,
     interface: &Interface,
     before: u32,
-    ebpf: &mut Ebpf,
+    program: &mut SchedClassifier,
 ) -> Result<u32, Error> {
-    let program = ebpf.program_mut(name::EGRESS);
-    let program = program.ok_or(Error::Missing { kind: "program", name: name::EGRESS })?;
-    let program: &mut SchedClassifier = program.try_into()?;
     let pin = pins.egress_link(&interface.name);
     if let Ok(pinned) = PinnedLink::from_pin(&pin)
         && let Ok(link) = SchedClassifierLink::try_from(FdLink::from(pinned))

@@ -13,7 +13,9 @@ use crate::policy::{CheckedPolicy, Compiled};
 use aya::{
     Ebpf,
     maps::{Array, ProgramArray},
-    programs::{Program as AyaProgram, ProgramError, TestRun as _, TestRunOptions},
+    programs::{
+        Program as AyaProgram, ProgramError, SchedClassifier, TestRun as _, TestRunOptions, Xdp,
+    },
 };
 use icmp_common::{
     abi::{Sweep, Trace, name, origin},
@@ -21,7 +23,6 @@ use icmp_common::{
 };
 use std::{
     sync::{PoisonError, RwLock, RwLockReadGuard},
-    thread,
     time::Duration,
 };
 
@@ -367,37 +368,53 @@ fn context(from: u8, interface: u32) -> [u8; 44] {
     context
 }
 
-/// Loads one program of a copy; the verifier's last words are the error's.
+/// Loads one program of a copy.
 fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
-    load(ebpf.program_mut(name).ok_or(Error::Missing { kind: "program", name })?, name)
-}
-
-/// Loads both programs of a copy, at the same time: the verifier takes a processor for each.
-pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), Error> {
-    let (mut ingress, mut egress) = (None, None);
-    for (found, program) in ebpf.programs_mut() {
-        match found {
-            name::INGRESS => ingress = Some(program),
-            name::EGRESS => egress = Some(program),
-            _ => {}
-        }
+    match ebpf.program_mut(name).ok_or(Error::Missing { kind: "program", name })? {
+        AyaProgram::Xdp(xdp) => verified(xdp.load(), name),
+        AyaProgram::SchedClassifier(classifier) => verified(classifier.load(), name),
+        _ => Err(Error::Missing { kind: "program", name }),
     }
-    let missing = |name| Error::Missing { kind: "program", name };
-    let ingress = ingress.ok_or(missing(name::INGRESS))?;
-    let egress = egress.ok_or(missing(name::EGRESS))?;
-    thread::scope(|scope| {
-        let other = scope.spawn(|| load(egress, name::EGRESS));
-        load(ingress, name::INGRESS)?;
-        other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
 }
 
-fn load(program: &mut AyaProgram, name: &'static str) -> Result<(), Error> {
-    let loaded = match program {
-        AyaProgram::Xdp(xdp) => xdp.load(),
-        AyaProgram::SchedClassifier(classifier) => classifier.load(),
-        _ => return Err(Error::Missing { kind: "program", name }),
-    };
+/// The two programs of a copy that are attached.
+pub(super) struct Pair<'a> {
+    /// For what arrives.
+    pub ingress: &'a mut Xdp,
+    /// For what is sent.
+    pub egress: &'a mut SchedClassifier,
+}
+
+impl<'a> Pair<'a> {
+    pub(super) fn of(ebpf: &'a mut Ebpf) -> Result<Self, Error> {
+        let (mut ingress, mut egress) = (None, None);
+        for (found, program) in ebpf.programs_mut() {
+            match (found, program) {
+                (name::INGRESS, AyaProgram::Xdp(xdp)) => ingress = Some(xdp),
+                (name::EGRESS, AyaProgram::SchedClassifier(tc)) => egress = Some(tc),
+                _ => {}
+            }
+        }
+        let missing = |name| Error::Missing { kind: "program", name };
+        Ok(Self {
+            ingress: ingress.ok_or(missing(name::INGRESS))?,
+            egress: egress.ok_or(missing(name::EGRESS))?,
+        })
+    }
+}
+
+/// Loads the program for what arrives.
+pub(super) fn load_ingress(program: &mut Xdp) -> Result<(), Error> {
+    verified(program.load(), name::INGRESS)
+}
+
+/// Loads the program for what is sent.
+pub(super) fn load_egress(program: &mut SchedClassifier) -> Result<(), Error> {
+    verified(program.load(), name::EGRESS)
+}
+
+/// What came of loading a program; the verifier's last words are the error's.
+fn verified(loaded: Result<(), ProgramError>, name: &'static str) -> Result<(), Error> {
     match loaded {
         Ok(()) => Ok(()),
         Err(ProgramError::LoadError { io_error, verifier_log }) => {

@@ -52,6 +52,7 @@ pub use mirror::{
     watch as watch_tables,
 };
 pub use mirror_maps::{MirrorMaps, Wanted};
+pub use object::make_ready;
 pub use penalty::{BoxedSource, PenaltyBox};
 pub use pins::{DEFAULT_PIN_DIR, Lock, PinDir};
 pub use rename::{Renamed, follow, renamed};

@@ -3,6 +3,10 @@
 use super::{Error, PinDir};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use icmp_common::abi::name;
+use std::{
+    sync::{Mutex, PoisonError},
+    thread::{self, JoinHandle},
+};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/icmpgate.o"));
 
@@ -24,6 +28,30 @@ pub(super) struct Constants {
     pub cell_sets: u32,
 }
 
+/// The loader that [`make_ready`] makes.
+static READY: Mutex<Option<JoinHandle<EbpfLoader<'static>>>> = Mutex::new(None);
+
+/// Makes a loader for the first copy to come, on a thread of its own.
+///
+/// Each reads all of the kernel's BTF as it is made, whatever it is then asked for: 5 MB, which take some 20 ms. Who
+/// calls this has other things to find out meanwhile. Where there is no thread to be had, the first copy makes its own.
+pub fn make_ready() {
+    let make = || {
+        let mut loader = EbpfLoader::new();
+        // What was read is given back on this thread already: nothing here refers to it.
+        loader.btf(None);
+        loader
+    };
+    let thread = thread::Builder::new().spawn(make).ok();
+    *READY.lock().unwrap_or_else(PoisonError::into_inner) = thread;
+}
+
+/// The loader that has been made ready, or a new one.
+fn loader() -> EbpfLoader<'static> {
+    let ready = READY.lock().unwrap_or_else(PoisonError::into_inner).take();
+    ready.and_then(|thread| thread.join().ok()).unwrap_or_default()
+}
+
 /// Where a copy's maps are.
 pub(super) enum Place<'a> {
     /// Nowhere: they go with the process.
@@ -39,7 +67,7 @@ pub(super) fn load(place: &Place<'_>, constants: Constants) -> Result<Ebpf, Erro
     }
     let tracing = u32::from(constants.tracing);
     let [snd_una, snd_nxt] = &constants.tcp_sequence;
-    let mut loader = EbpfLoader::new();
+    let mut loader = loader();
     loader
         // The object names no type of the kernel's own, whose BTF is several MB.
         .btf(None)

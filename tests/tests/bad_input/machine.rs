@@ -6,7 +6,12 @@ use icmpgate_tests::{
     daemon::{around, program},
     netns::{HOST_IF, Namespace, PATIENCE, eventually, finish},
 };
-use std::{io, os::fd::FromRawFd as _, os::fd::OwnedFd};
+use std::{
+    io,
+    os::fd::{FromRawFd as _, OwnedFd},
+    thread,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn an_interface_that_there_is_not_is_named() {
@@ -195,6 +200,52 @@ fn native_mode_is_refused_where_the_driver_has_none() {
         let words = format!("{command} --mode native --iface {HOST_IF} --iface br0");
         refused(&site, &mut site.command(&words), FAILED, line);
     }
+}
+
+/// Whichever program is attached first, nothing is left on the one, and the other has what it had.
+#[test]
+fn an_interface_that_is_refused_leaves_the_instance_as_it_was() {
+    let site = Site::new();
+    site.pair.host.ip("link add br0 type bridge");
+    site.pair.host.ip("link set br0 up");
+    site.done(&format!("attach --iface {HOST_IF}"));
+    let attached = || (site.attached(), site.attached_to_sent());
+    let before = (attached(), site.json("status")["interfaces"].clone());
+    for also in ["", " --iface gate0"] {
+        let output = site.icmpgate(&format!("attach --mode native --iface br0{also}"));
+        assert_eq!(output.status.code(), Some(FAILED));
+        assert!(
+            said(&output).contains("the driver of br0 does not take XDP programs"),
+            "{output:?}"
+        );
+        let as_before = || (attached(), site.json("status")["interfaces"].clone()) == before;
+        assert!(eventually(PATIENCE, as_before), "{:?}, but was {before:?}", attached());
+    }
+    // And nothing keeps it from being attached another way.
+    site.done("attach --iface br0");
+    assert_eq!(site.attached(), [HOST_IF, "br0"]);
+    site.done("detach");
+    site.assert_nothing_left();
+}
+
+/// What is sent by it isn't filtered where what arrives can't be.
+#[test]
+fn an_interface_that_comes_back_and_is_refused_has_nothing_on_it() {
+    let site = Site::new();
+    let daemon = site.start("--mode native");
+    site.pair.unplug();
+    daemon.hear("gate0 went away; its counters are kept");
+    site.pair.host.ip(&format!("link add {HOST_IF} type bridge"));
+    site.pair.host.ip(&format!("link set {HOST_IF} up"));
+    daemon.hear("gate0 is back and can't be attached: the driver of gate0 does not take XDP");
+    // It is tried again each second.
+    let tried = Instant::now() + Duration::from_millis(2500);
+    while Instant::now() < tried {
+        assert_eq!(site.attached_to_sent(), [""; 0]);
+        thread::sleep(Duration::from_millis(5));
+    }
+    daemon.stop();
+    site.assert_nothing_left();
 }
 
 #[test]
