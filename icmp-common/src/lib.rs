@@ -31,5 +31,6 @@ pub mod redirect;
 pub mod share;
 pub mod validate;
 pub mod verdict;
+pub mod walk;
 pub mod wire;
 pub mod zones;

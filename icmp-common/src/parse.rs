@@ -49,11 +49,14 @@ pub trait Frame {
     }
     /// Walks the options of neighbour discovery at `offset`: see [`nd::options`].
     fn options(&self, offset: u32, length: u32) -> nd::Options {
-        nd::options(self.cursor().skip(offset), length)
+        let options = self.cursor().skip(offset);
+        nd::options(length, |walk| nd::some_options(options, length, walk))
     }
-    /// Walks the group records of the report at `offset`: see [`mld::records`].
+    /// Walks the group records of the report at `offset`, which has `length` octets; `address` is the length of group
+    /// and source. See [`mld::records`].
     fn records(&self, offset: u32, length: u32, address: u32) -> Records {
-        mld::records(self.cursor().skip(offset), length, address)
+        let message = self.cursor().skip(offset);
+        mld::records(message, |walk| mld::some_records(message, length, address, walk))
     }
 }
 

@@ -21,6 +21,7 @@ use icmp_common::{
     opaque::opaque,
     parse::{Candidate, Frame, Packet},
     verdict::Reason,
+    walk::Walk,
     wire::{
         ethernet, igmp, ipv4,
         ipv6::{self, Chain, End},
@@ -47,8 +48,9 @@ type Sums<const N: usize> = [u64; N];
 const LANES: usize = 4;
 /// The longest message is an IP packet's.
 const MAX_LENGTH: u32 = 0xffff;
-/// Blocks in the longest message.
-const MAX_BLOCKS: u32 = MAX_LENGTH.div_ceil(BLOCK);
+/// How much of a message is copied by one call: the longest takes eight. Whole blocks but for the last one, or the
+/// octets behind would change places.
+const PART: u32 = 16 * BLOCK;
 
 /// A frame as a hook has it.
 pub trait Buffer: Frame + Sized {
@@ -147,9 +149,16 @@ impl Buffer for XdpFrame<'_> {
         icmpgate_read(self.ctx.ctx, candidate.is_v6.into(), candidate.start, packet)
     }
 
+    /// The pointers are loaded once more, and so are without what the verifier has learnt of them: it would follow each
+    /// number of tags on its own through all that is still to come.
     #[inline(always)]
     fn again(&self) -> Self {
-        *self
+        // SAFETY: the context is the program's own.
+        let (data, data_end) = unsafe {
+            let ctx = self.ctx.ctx;
+            ((&raw const (*ctx).data).read_volatile(), (&raw const (*ctx).data_end).read_volatile())
+        };
+        Self { data: data as usize, data_end: data_end as usize, ..*self }
     }
 
     #[inline(always)]
@@ -389,15 +398,35 @@ pub extern "C" fn icmpgate_records(
     length: u32,
     address: u32,
 ) -> u32 {
-    if offset > MAX_OFFSET || length > MAX_LENGTH {
+    if offset > MAX_OFFSET {
         return Records::BeyondBound as u32;
+    }
+    let context = XdpContext::new(ctx);
+    let frame = XdpFrame::new(&context);
+    let message = frame.cursor().skip(offset);
+    let some = |walk: Walk| Walk(icmpgate_some_records(ctx, offset, length, address, walk.0));
+    mld::records(message, some) as u32
+}
+
+/// A part of it: see [`mld::some_records`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_some_records(
+    ctx: *mut xdp_md,
+    offset: u32,
+    length: u32,
+    address: u32,
+    walk: u64,
+) -> u64 {
+    if offset > MAX_OFFSET || length > MAX_LENGTH {
+        return Walk::ended(Records::BeyondBound as u32).0;
     }
     let ctx = XdpContext::new(ctx);
     let frame = XdpFrame::new(&ctx);
     let message = frame.cursor().skip(offset);
     // One walk, of either length that the compiler can't tell apart: it would make two, of as many states each.
     let address = opaque((address & (mld::ADDRESS | igmp::ADDRESS)) as usize) as u32;
-    mld::records(message, length, address) as u32
+    mld::some_records(message, length, address, Walk(walk)).0
 }
 
 /// Whether IPv4 options have a router alert: see [`ipv4::alerts_routers`].
@@ -416,33 +445,69 @@ pub extern "C" fn icmpgate_alerts_routers(ctx: *mut xdp_md, offset: u32, length:
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn icmpgate_options(ctx: *mut xdp_md, offset: u32, length: u32) -> u32 {
+    let some = |walk: Walk| Walk(icmpgate_some_options(ctx, offset, length, walk.0));
+    nd::options(length, some) as u32
+}
+
+/// A part of it: see [`nd::some_options`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_some_options(
+    ctx: *mut xdp_md,
+    offset: u32,
+    length: u32,
+    walk: u64,
+) -> u64 {
     if offset > MAX_OFFSET || length > MAX_LENGTH {
-        return Options::BeyondBound as u32;
+        return Walk::ended(Options::BeyondBound as u32).0;
     }
     let ctx = XdpContext::new(ctx);
     let frame = XdpFrame::new(&ctx);
-    nd::options(frame.cursor().skip(offset), length) as u32
+    let options = frame.cursor().skip(offset);
+    nd::some_options(options, length, Walk(walk)).0
 }
 
+/// The sum of octets of the frame that needn't lie in one piece.
 #[inline(always)]
 fn sum_fragmented(ctx: *mut xdp_md, offset: u32, length: u32) -> Option<u32> {
-    if length == 0 {
-        return Some(0);
+    let (mut sum, mut done) = (0, 0);
+    for _ in 0..MAX_LENGTH.div_ceil(PART) {
+        let part = core::cmp::min(length - done, PART);
+        match icmpgate_sum_part(ctx, offset + done, part, sum) {
+            NO_SUM => return None,
+            found => sum = found as u32,
+        }
+        done += part;
+        if done >= length {
+            break;
+        }
     }
-    let scratch = SCRATCH_MAP.get_ptr_mut(0)?.cast::<u8>();
-    let mut sum = 0;
-    let mut done = 0;
-    for _ in 0..MAX_BLOCKS {
+    Some(sum)
+}
+
+/// Adds at most [`PART`] octets of the frame to a sum.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn icmpgate_sum_part(ctx: *mut xdp_md, offset: u32, length: u32, sum: u32) -> u64 {
+    if length == 0 {
+        return sum.into();
+    }
+    let Some(scratch) = SCRATCH_MAP.get_ptr_mut(0) else { return NO_SUM };
+    let (mut sum, mut done) = (sum, 0);
+    for _ in 0..PART / BLOCK {
         if done + BLOCK >= length {
             break;
         }
-        sum = sum_copied(ctx, offset + done, scratch, BLOCK, sum)?;
+        match sum_copied(ctx, offset + done, scratch.cast(), BLOCK, sum) {
+            Some(found) => sum = found,
+            None => return NO_SUM,
+        }
         done += BLOCK;
     }
     // What is left, 1 to BLOCK octets, written so that the verifier sees that it isn't zero
     // (`invalid zero-sized read`).
     let left = BLOCK - (length.wrapping_neg() & (BLOCK - 1));
-    sum_copied(ctx, offset + done, scratch, left, sum)
+    sum_copied(ctx, offset + done, scratch.cast(), left, sum).map_or(NO_SUM, u64::from)
 }
 
 /// Copies `length` octets, at most [`BLOCK`], and adds them to a sum.

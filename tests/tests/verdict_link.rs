@@ -7,7 +7,7 @@ use icmpgate_tests::{
     Extension, Gate, Ipv4, Ipv6, Message, check,
     frame::C_TAG,
     gate::{Lease, OPEN},
-    message::{igmp, igmp_query_v3, igmp_report, record},
+    message::{igmp, igmp_query_v3, igmp_report, mld_report, record},
 };
 
 const HERE4: &str = "198.51.100.1";
@@ -123,6 +123,19 @@ fn routers_and_those_who_ask_for_them() {
         ("as many as are walked", [253, 1, 0, 0, 0, 0, 0, 0].repeat(192), None),
     ] {
         cases.push(case(ra, name, discovery(NEIGHBOUR, "ff02::1", says().octets(options)), fault));
+    }
+    // The walk goes in parts of sixteen.
+    let others = |n| [253, 1, 0, 0, 0, 0, 0, 0].repeat(n);
+    for n in [15, 16, 17, 31, 32, 191] {
+        let name = format!("from none, and says whose behind {n} others");
+        let whose = asks().octets(others(n)).octets(link_address(1));
+        cases.push(case(rs, &name, discovery("::", "ff02::2", whose), Some(address)));
+        let name = format!("a length of zero behind {n} others");
+        let none = says().octets(others(n)).octets([25, 0, 0, 0, 0, 0, 0, 0]);
+        cases.push(case(ra, &name, discovery(NEIGHBOUR, "ff02::1", none), Some(message)));
+        let name = format!("from none, and says whose before {n} others");
+        let whose = asks().octets(link_address(1)).octets(others(n));
+        cases.push(case(rs, &name, discovery("::", "ff02::2", whose), Some(address)));
     }
     check(&mut open(), cases);
     // That has the reason of what isn't walked, which no rule can ask for or relax.
@@ -409,6 +422,14 @@ fn igmp_goes_where_its_type_does() {
     ] {
         cases.push(case(kind, name, membership(to, message), fault));
     }
+    // The walk goes in parts of sixteen.
+    for n in [0, 15, 16, 17, 31, 32, 191] {
+        let mut records = vec![record_of(GROUP); 192];
+        records[n] = record_of("240.1.2.3");
+        let name = format!("report of 192 groups, of which one is none, behind {n}");
+        let packet = membership("224.0.0.22", igmp_report(192, &records));
+        cases.push(case(v3, &name, packet, address));
+    }
     check(&mut open(), cases);
 }
 
@@ -592,6 +613,17 @@ fn mld_is_for_and_from_the_link() {
         cases.push(case(kind, "other headers", other, alert));
         cases.extend(strange.map(|m| case(kind, "about no group", sent(NEIGHBOUR, m), group)));
     }
+    // The walk goes in parts of sixteen.
+    let about = |group: &str| [&[4, 0, 0, 0][..], &octets(group)].concat();
+    for n in [0, 15, 16, 17, 31, 32, 149] {
+        let mut records = vec![about("ff0e::9"); 150];
+        records[n] = about("fe0e::9");
+        let name = format!("150 groups, of which one is none, behind {n}");
+        let packet = sent(NEIGHBOUR, mld_report(150, &records));
+        cases.push(case("icmpv6 143/0", &name, packet, group));
+    }
+    let packet = sent(NEIGHBOUR, mld_report(150, &vec![about("ff0e::9"); 150]));
+    cases.push(case("icmpv6 143/0", "150 groups", packet, None));
     check(&mut open(), cases);
 }
 

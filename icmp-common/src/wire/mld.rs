@@ -2,6 +2,7 @@
 //! with IGMP version 3.
 
 use crate::cursor::Cursor;
+use crate::walk::{AT_ONCE, Walk};
 
 /// A listener query, of any version.
 pub const QUERY: u8 = 130;
@@ -25,6 +26,7 @@ pub const ADDRESS: u32 = 16;
 /// How many records of one report are walked: what a report of least records can hold in an
 /// Ethernet frame of 1,500 octets, and some more.
 pub const MAX_RECORDS: u32 = 192;
+const _: () = assert!(MAX_RECORDS.is_multiple_of(AT_ONCE));
 
 /// How far into a message records are walked. The verifier takes packet offsets below 2^16 only, of
 /// which the headers before the message have their part.
@@ -71,53 +73,70 @@ impl Records {
     }
 }
 
-/// Walks the records of the report at `message`, which has `length` octets, at least 8.
+/// Walks the records of the report at `message`, which has at least 8 octets. `some` is [`some_records`] of them.
 ///
 /// Reports of both protocols have their number of records in the last two octets of their first 8,
 /// and the records behind. A record is type, auxiliary length in words, number of sources, group,
-/// sources, auxiliary data (RFC 9776 4.2.4, RFC 9777 5.2.4); `address` is the length of group and
-/// source.
+/// sources, auxiliary data (RFC 9776 4.2.4, RFC 9777 5.2.4).
 #[must_use]
 #[inline(always)]
-pub fn records(message: Cursor<'_>, length: u32, address: u32) -> Records {
+pub fn records(message: Cursor<'_>, some: impl Fn(Walk) -> Walk) -> Records {
     let Some([_, _, _, _, _, _, count_high, count_low]) = { message }.take::<[u8; 8]>() else {
         return Records::BeyondBound;
     };
-    let count = u32::from(u16::from_be_bytes([count_high, count_low]));
-    let mut at = REPORT_RECORDS;
+    let mut walk = Walk::on(REPORT_RECORDS, u16::from_be_bytes([count_high, count_low]), 0);
+    for _ in 0..MAX_RECORDS / AT_ONCE {
+        walk = some(walk);
+        if let Some(finding) = walk.finding() {
+            return Records::from_raw(finding);
+        }
+    }
+    if walk.left() == 0 { within(walk.seen()) } else { Records::BeyondBound }
+}
+
+/// Goes on with a walk over the records of a report of `length` octets; `address` is the length of group and source.
+#[must_use]
+#[inline(always)]
+pub fn some_records(message: Cursor<'_>, length: u32, address: u32, walk: Walk) -> Walk {
+    let ended = |finding: Records| Walk::ended(finding as u32);
+    let (mut at, mut differs) = (walk.at(), walk.seen());
     // What differs from the first bits of a group's address, ff00::/8 or 224.0.0.0/4. Without a branch, which would
     // be another state for all records behind.
     let is_v6 = (address / ADDRESS) as u8;
     let (mask, group) = (0xf0 | (0x0f * is_v6), 0xe0 | (0x1f * is_v6));
-    let mut differs = 0;
-    let within = |differs| if differs == 0 { Records::Within } else { Records::NoGroup };
     // The bound is the constant, and the count is looked at inside: with a bound that it doesn't
     // know, the verifier walks on until the offset is spent (`8193 jumps is too complex`, on 6.1).
-    for i in 0..MAX_RECORDS {
-        if i >= count {
-            return within(differs);
+    for i in 0..AT_ONCE as u16 {
+        if i >= walk.left() {
+            return ended(within(differs));
         }
         // Less by what is read at once.
         if at > MAX_WALK - 8 {
-            return Records::BeyondBound;
+            return ended(Records::BeyondBound);
         }
         // A record's own header must lie within the message before it is read.
         if at + 4 + address > length {
-            return Records::Overrun;
+            return ended(Records::Overrun);
         }
         let Some([_, aux, sources_high, sources_low, first, ..]) =
             message.skip(at).take::<[u8; 8]>()
         else {
-            return Records::BeyondBound;
+            return ended(Records::BeyondBound);
         };
         differs |= (first & mask) ^ group;
         let sources = u32::from(u16::from_be_bytes([sources_high, sources_low]));
         at += 4 + address + sources * address + u32::from(aux) * 4;
         if at > length {
-            return Records::Overrun;
+            return ended(Records::Overrun);
         }
     }
-    if count == MAX_RECORDS { within(differs) } else { Records::BeyondBound }
+    Walk::on(at, walk.left() - AT_ONCE as u16, differs)
+}
+
+/// What the walk says whose records all lie within the message, by what differs from a group's address.
+#[inline(always)]
+const fn within(differs: u8) -> Records {
+    if differs == 0 { Records::Within } else { Records::NoGroup }
 }
 
 #[cfg(test)]
@@ -138,7 +157,8 @@ mod tests {
     }
 
     fn walk(m: &[u8], address: u32) -> Records {
-        records(Cursor::new(m), m.len() as u32, address)
+        let message = Cursor::new(m);
+        records(message, |walk| some_records(message, m.len() as u32, address, walk))
     }
 
     #[test]
@@ -188,6 +208,24 @@ mod tests {
         assert_eq!(walk(&report(&more, 4), 4), Records::BeyondBound);
         // A frame of 1,500 octets never holds more than the bound.
         const { assert!((1500 - 24 - 8) / 8 < MAX_RECORDS) };
+    }
+
+    #[test]
+    fn every_record_is_walked() {
+        let n = MAX_RECORDS as usize;
+        for address in [4, 16] {
+            let all = report(&vec![(0, 0); n], address);
+            for i in 0..n {
+                let at = 8 + i * (4 + address);
+                let mut m = all.clone();
+                m[at + 4] = 0x20;
+                assert_eq!(walk(&m, address as u32), Records::NoGroup, "{i}");
+                let mut m = all.clone();
+                m[at + 2..at + 4].copy_from_slice(&[0xff, 0xff]);
+                assert_eq!(walk(&m, address as u32), Records::Overrun, "{i}");
+                assert_eq!(walk(&all[..at + 3], address as u32), Records::Overrun, "{i}");
+            }
+        }
     }
 
     #[test]

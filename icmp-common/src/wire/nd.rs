@@ -2,6 +2,7 @@
 
 use crate::cursor::Cursor;
 use crate::opaque::opaque;
+use crate::walk::{AT_ONCE, Walk};
 use core::hint::black_box;
 
 /// The packet that a redirect is about (RFC 4861 4.6.3).
@@ -52,6 +53,7 @@ pub fn option(options: Cursor<'_>, length: u32, ty: u8) -> Option<(u32, u32)> {
 
 /// How many options are walked to see whether they are sound: what a packet of 1,500 octets can hold, and some more.
 pub const MAX_SEEN: u32 = 192;
+const _: () = assert!(MAX_SEEN.is_multiple_of(AT_ONCE));
 
 /// What a walk over all options found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,45 +83,61 @@ impl Options {
     }
 }
 
-/// Walks so many octets of options, each of which must have a length (RFC 4861 6.1, 7.1, 8.1).
+/// Walks `length` octets of options, each of which must have a length (RFC 4861 6.1, 7.1, 8.1). `some` is
+/// [`some_options`] of them.
 #[must_use]
 #[inline(always)]
-pub fn options(options: Cursor<'_>, length: u32) -> Options {
-    let (mut at, mut is_source) = (0, 0);
-    for _ in 0..MAX_SEEN {
+pub fn options(length: u32, some: impl Fn(Walk) -> Walk) -> Options {
+    let mut walk = Walk::default();
+    for _ in 0..MAX_SEEN / AT_ONCE {
+        walk = some(walk);
+        if let Some(finding) = walk.finding() {
+            return Options::from_raw(finding);
+        }
+    }
+    if walk.at() >= length { sound(walk.seen()) } else { Options::BeyondBound }
+}
+
+/// Goes on with a walk over `length` octets of options.
+#[must_use]
+#[inline(always)]
+pub fn some_options(options: Cursor<'_>, length: u32, walk: Walk) -> Walk {
+    let ended = |finding: Options| Walk::ended(finding as u32);
+    let (mut at, mut is_source) = (walk.at(), walk.seen());
+    for _ in 0..AT_ONCE {
         if at >= length {
-            return sound(is_source);
+            return ended(sound(is_source));
         }
         if at + UNIT > length {
-            return Options::Overrun;
+            return ended(Options::Overrun);
         }
         if at > MAX_SEEN_AT {
-            return Options::BeyondBound;
+            return ended(Options::BeyondBound);
         }
         let Some([kind, units, ..]) = options.skip(at).take::<[u8; UNIT as usize]>() else {
-            return Options::BeyondBound;
+            return ended(Options::BeyondBound);
         };
         let octets = u32::from(units) * UNIT;
         if octets == 0 || octets > length - at {
-            return Options::Overrun;
+            return ended(Options::Overrun);
         }
         is_source |= is_zero(kind ^ SOURCE_LINK_ADDRESS);
         // Opaque: see `ipv4::has_option`.
         at = black_box(at + octets);
     }
-    if at >= length { sound(is_source) } else { Options::BeyondBound }
+    Walk::on(at, 0, is_source)
 }
 
 /// 1 for 0, and 0 for any other number: without a branch, behind which the verifier would walk over all options
 /// that follow once more.
 #[inline(always)]
-fn is_zero(number: u8) -> u32 {
-    (opaque(usize::from(number)) as u32).wrapping_sub(1) >> 31
+fn is_zero(number: u8) -> u8 {
+    ((opaque(usize::from(number)) as u32).wrapping_sub(1) >> 31) as u8
 }
 
 /// What the walk says whose options all are sound.
 #[inline(always)]
-const fn sound(is_source: u32) -> Options {
+const fn sound(is_source: u8) -> Options {
     if is_source == 0 { Options::Sound } else { Options::SourceLink }
 }
 
@@ -164,5 +182,31 @@ mod tests {
             assert_eq!(find(&octets, length).is_some(), length == octets.len(), "{length}");
             assert_eq!(find(&octets[..length], octets.len()).is_some(), length >= 16, "{length}");
         }
+    }
+
+    fn walk(octets: &[u8]) -> Options {
+        let (from, length) = (Cursor::new(octets), octets.len() as u32);
+        options(length, |walk| some_options(from, length, walk))
+    }
+
+    #[test]
+    fn every_place_is_walked_and_none_beyond_the_bound() {
+        for n in 0..=MAX_SEEN as usize {
+            let others: Vec<u8> = (0..n).flat_map(|_| option_of(2, 1)).collect();
+            assert_eq!(walk(&others), Options::Sound, "{n}");
+            let with = |last: Vec<u8>| walk(&[others.clone(), last].concat());
+            let (whose, none, long) = if n < MAX_SEEN as usize {
+                (Options::SourceLink, Options::Overrun, Options::Overrun)
+            } else {
+                (Options::BeyondBound, Options::BeyondBound, Options::BeyondBound)
+            };
+            assert_eq!(with(option_of(SOURCE_LINK_ADDRESS, 1)), whose, "{n}");
+            assert_eq!(with(option_of(2, 0)), none, "{n}");
+            assert_eq!(with(vec![2, 2, 0, 0, 0, 0, 0, 0]), long, "{n}");
+        }
+        // What was seen in one part is known in the last.
+        let mut first = option_of(SOURCE_LINK_ADDRESS, 1);
+        first.extend((0..40).flat_map(|_| option_of(2, 1)));
+        assert_eq!(walk(&first), Options::SourceLink);
     }
 }

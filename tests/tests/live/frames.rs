@@ -4,7 +4,7 @@
 use crate::{assert_counted, counted, python::python};
 use icmpgate_tests::{
     Site,
-    netns::{PATIENCE, eventually},
+    netns::{HOST_IF, PATIENCE, PEER_IF, eventually},
 };
 
 #[test]
@@ -65,6 +65,50 @@ send(IP(src="10.77.0.2", dst="10.77.0.1", proto=1) / Raw(b"\x08\x00\x00"))
             "gate0 icmpv4 none/none pass: 3",
             "gate0 icmpv6 128/0 pass within-limit: 1",
             "gate0 icmpv6 none/none pass: 2",
+        ],
+    );
+    daemon.stop();
+}
+
+/// Up to the longest that IPv4 has, which lie in many pages of the frame.
+#[test]
+fn messages_of_every_length_are_verified_to_the_last_octet() {
+    let site = Site::new();
+    site.pair.host.ip(&format!("link set {HOST_IF} mtu 65535"));
+    site.pair.peer.ip(&format!("link set {PEER_IF} mtu 65535"));
+    let daemon = site.start("");
+    let script = r#"
+import socket
+from scapy.layers.l2 import Ether
+from scapy.layers.inet import IP, ICMP
+from scapy.layers.inet6 import IPv6, ICMPv6EchoRequest
+
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("peer0", 0))
+link = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+four = IP(src="10.77.0.2", dst="10.77.0.1") / ICMP(type=8)
+six = IPv6(src="fd77::2", dst="fd77::1") / ICMPv6EchoRequest()
+
+for header, longest in (link / four, 65515), (link / six, 65495):
+    for length in 4096, 8191, 8192, 8193, 16383, 16384, 16385, 33001, 57345, longest:
+        data = bytes(n * 7 & 255 for n in range(length - 8))
+        good = bytearray(bytes(header / data))
+        wire.send(good)
+        # One bit of the last octet, and at both ends of what is summed by one call.
+        for wrong in {length - 1, 8191, length // 8192 * 8192} - {0}:
+            if wrong < length:
+                bad = bytearray(good)
+                bad[len(good) - length + wrong] ^= 4
+                wire.send(bad)
+"#;
+    let stats = counted(&site, || _ = python(&site.pair.peer, script, &[]));
+    assert_counted(
+        &stats,
+        &[
+            "gate0 icmpv4 8/0 pass within-limit: 10",
+            "gate0 icmpv4 8/0 drop bad-checksum enforce: 20",
+            "gate0 icmpv6 128/0 pass within-limit: 10",
+            "gate0 icmpv6 128/0 drop bad-checksum enforce: 20",
         ],
     );
     daemon.stop();
