@@ -6,7 +6,7 @@
 
 use crate::abi::family;
 use crate::branchless::is_some;
-use crate::parse::{Frame, Packet, find};
+use crate::parse::{Candidate, Frame, Packet, find};
 use crate::verdict::Reason;
 use crate::wire::{
     icmpv4, icmpv6, igmp, ipv4,
@@ -60,9 +60,10 @@ pub const fn advertises_router(family: u8, ty: u8) -> bool {
 /// What is wrong with one: a set of [`Reason::bit`]s, 0 for any other message.
 #[must_use]
 pub fn faults<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> u32 {
+    let Ok(ip) = find(frame) else { return 0 };
     match kind(packet.family, packet.ty) {
-        Some(Kind::Neighbours) => neighbours(frame, packet),
-        Some(Kind::Membership) => membership(frame, packet),
+        Some(Kind::Neighbours) => neighbours(frame, packet, ip.start),
+        Some(Kind::Membership) => membership(frame, packet, ip),
         Some(Kind::Routers) => routers(frame, packet),
         None => 0,
     }
@@ -91,16 +92,16 @@ pub fn routers<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> u32 {
     if is_sound { 0 } else { Reason::ROUTER_ADVERTISEMENT.bit() }
 }
 
-/// RFC 4861 6.1, 7.1, 8.1; RFC 3122 5 for the inverse; RFC 6980 5 for fragments, which leaves that out.
+/// RFC 4861 6.1, 7.1, 8.1; RFC 3122 5 for the inverse; RFC 6980 5 for fragments, which leaves that out. The IPv6
+/// header begins at `start`.
 #[must_use]
 #[inline(always)]
-pub fn neighbours<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> u32 {
-    let Ok(candidate) = find(frame) else { return 0 };
-    let Some(ip) = ipv6::take(&mut frame.cursor().skip(candidate.start)) else { return 0 };
+pub fn neighbours<F: Frame + ?Sized>(frame: &F, packet: &Packet, start: u32) -> u32 {
+    let Some(ip) = ipv6::take(&mut frame.cursor().skip(start)) else { return 0 };
     // Not a plain 0: see `Packet::fault`.
     let mut faults = packet.zero;
     if ip.next_header != ipv6::ICMPV6 {
-        let chain = frame.extension_headers(candidate.start + ipv6::HEADER, ip.next_header);
+        let chain = frame.extension_headers(start + ipv6::HEADER, ip.next_header);
         if chain.fragment && !matches!(packet.ty, 141 | 142) {
             faults |= Reason::FRAGMENTED_DISCOVERY.bit();
         }
@@ -163,16 +164,11 @@ fn differs(a: u32, b: u32) -> u64 {
 }
 
 /// RFC 1112, 2236, 9776; RFC 2710, 9777; RFC 4286. Of the records of a report, `validate` finds whether they are
-/// about groups.
+/// about groups. `ip` is where the IP header begins.
 #[must_use]
 #[inline(always)]
-pub fn membership<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> u32 {
-    let Ok(candidate) = find(frame) else { return 0 };
-    if candidate.is_v6 {
-        listeners(frame, packet, candidate.start)
-    } else {
-        members(frame, packet, candidate.start)
-    }
+pub fn membership<F: Frame + ?Sized>(frame: &F, packet: &Packet, ip: Candidate) -> u32 {
+    if ip.is_v6 { listeners(frame, packet, ip.start) } else { members(frame, packet, ip.start) }
 }
 
 #[inline(always)]

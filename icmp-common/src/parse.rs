@@ -17,6 +17,7 @@ use crate::wire::{
     mld::{self, Records},
     nd,
 };
+use core::hint::black_box;
 
 /// A frame, wherever its octets lie: a slice on the host, the linear area and the fragments of an
 /// XDP buffer in the kernel.
@@ -187,6 +188,23 @@ pub struct Candidate {
     pub is_v6: bool,
     /// Where it begins in the frame: at most [`ethernet::LONGEST`].
     pub start: u32,
+}
+
+/// All bits that [`Candidate::start`] may have.
+const START: u32 = 0x1f;
+const _: () = assert!(ethernet::LONGEST <= START);
+
+impl Candidate {
+    /// The same, of whose start the verifier knows nothing but that it lies below 32: it would follow each number of
+    /// tags on its own.
+    ///
+    /// A mask, and opaque: 6.1 forgets a comparison where the number is copied, or kept on the stack while the frame is
+    /// got (`R3 offset is outside of the packet`).
+    #[must_use]
+    #[inline(always)]
+    pub fn anywhere(self) -> Self {
+        Self { start: black_box(self.start) & START, ..self }
+    }
 }
 
 /// A frame that isn't ours, as little of it as was read.

@@ -4,15 +4,16 @@
 
 use crate::{
     error::placed,
-    frame::XdpFrame,
+    frame::{Buffer as _, XdpFrame},
     local,
     maps::{ENDPOINTS, INTERFACE_ID},
 };
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
+use core::hint::black_box;
 use icmp_common::{
     abi::{endpoint_flag, family, local::BROADCAST},
     link::{self, Kind},
-    parse::{Frame as _, Packet},
+    parse::{Candidate, Frame as _, Packet, find},
     redirect::on_one_network,
     verdict::Reason,
     wire::{ethernet, igmp},
@@ -28,6 +29,14 @@ pub fn judge(ctx: *mut xdp_md, packet: &Packet) -> u64 {
     }
 }
 
+/// The frame, and where its IP header begins. The verifier doesn't see by how many tags that lies behind.
+#[inline(always)]
+fn headers<'a>(ctx: &'a XdpContext) -> Option<(XdpFrame<'a>, Candidate)> {
+    let frame = XdpFrame::new(ctx);
+    let ip = find(&frame).ok()?.anywhere();
+    Some((frame.again(), ip))
+}
+
 /// Of neighbour and router discovery.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -36,9 +45,9 @@ pub extern "C" fn icmpgate_discovery(ctx: *mut xdp_md, packet: *const Packet) ->
     // says. It also wants to see that it isn't null.
     let Some(packet) = (unsafe { packet.as_ref() }) else { return 0 };
     let ctx = XdpContext::new(ctx);
-    let frame = XdpFrame::new(&ctx);
+    let Some((frame, ip)) = headers(&ctx) else { return 0 };
     let found = if packet.family == family::ICMPV6 {
-        link::neighbours(&frame, packet)
+        link::neighbours(&frame, packet, ip.start)
     } else {
         link::routers(&frame, packet)
     };
@@ -52,9 +61,11 @@ pub extern "C" fn icmpgate_membership(ctx: *mut xdp_md, packet: *const Packet) -
     // SAFETY: as above.
     let Some(packet) = (unsafe { packet.as_ref() }) else { return 0 };
     let ctx = XdpContext::new(ctx);
-    let frame = XdpFrame::new(&ctx);
+    let Some((frame, ip)) = headers(&ctx) else { return 0 };
+    // Opaque: else what follows is walked again for each set of them.
+    let of_message = black_box(link::membership(&frame, packet, ip));
     // What was found of its records depends on where it goes as well.
-    let mut found = link::membership(&frame, packet) | packet.faults & Reason::GROUP_ADDRESS.bit();
+    let mut found = of_message | packet.faults & Reason::GROUP_ADDRESS.bit();
     if packet.family == family::IGMP {
         if local::kind_at_once(packet.destination) == BROADCAST {
             found |= Reason::GROUP_ADDRESS.bit();

@@ -28,7 +28,6 @@ use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
     programs::{TcContext, XdpContext},
 };
-use core::hint::black_box;
 use icmp_common::{
     abi::{CLASS_NOT_OURS, RULE_NONE, policy_flag},
     flow::state,
@@ -36,7 +35,6 @@ use icmp_common::{
     plain,
     validate::{note_stage, validate},
     verdict::{Mode, Outcome, Reason, Verdict},
-    wire::ethernet,
 };
 
 /// Decides on a frame, and counts it.
@@ -135,19 +133,12 @@ pub extern "C" fn icmpgate_skb_read(
     read(&SkbFrame::pulled(&ctx), is_v6, start, packet)
 }
 
-/// The bits of [`Candidate::start`].
-const START: u32 = 0x1f;
-const _: () = assert!(ethernet::LONGEST <= START);
-
 /// What the functions above say of a packet that isn't ours.
 const NOT_ICMP: u32 = Reason::NOT_ICMP.0 as u32 + 1;
 
 #[inline(always)]
 fn read<F: Buffer>(frame: &F, is_v6: u32, start: u32, packet: &mut Packet) -> u32 {
-    // A mask, and opaque: 6.1 forgets a comparison where the number is copied, or kept on the stack while
-    // the frame is got (`R3 offset is outside of the packet`).
-    let start = black_box(start) & START;
-    match parse::read(frame, Candidate { is_v6: is_v6 != 0, start }, packet) {
+    match parse::read(frame, Candidate { is_v6: is_v6 != 0, start }.anywhere(), packet) {
         Ok(()) => {
             if F::FROM_WIRE {
                 validate(frame, packet);
