@@ -84,23 +84,29 @@ pub struct Flow {
 impl Flow {
     /// That of the packet that an error quotes.
     #[must_use]
-    #[inline(always)]
     pub fn of_quote(claim: &Claim, quote: &Quote) -> Self {
-        let mut flow = Self { near: quote.source, far: quote.destination, ..Self::default() };
-        flow.no_mtu = claim.family == family::ICMPV4 && claim.mtu_v4() == Some(0);
-        let Some([a, b, c, d, e, f, g, h]) = quote.first else { return flow };
+        let mut flow = Self::default();
+        flow.put_quote(claim, quote);
+        flow
+    }
+
+    /// Likewise, in the place of one of which nothing is known.
+    #[inline(always)]
+    pub fn put_quote(&mut self, claim: &Claim, quote: &Quote) {
+        (self.near, self.far) = (quote.source, quote.destination);
+        self.no_mtu = claim.family == family::ICMPV4 && claim.mtu_v4() == Some(0);
+        let Some([a, b, c, d, e, f, g, h]) = quote.first else { return };
         let message = if claim.family == family::ICMPV6 { ipv6::ICMPV6 } else { PROTOCOL_ICMP };
         if quote.protocol == TCP || quote.protocol == UDP {
-            flow.kind = if quote.protocol == TCP { kind::TCP } else { kind::UDP };
-            flow.near_port = u16::from_ne_bytes([a, b]);
-            flow.far_port = u16::from_ne_bytes([c, d]);
-            flow.sequence = u32::from_be_bytes([e, f, g, h]);
+            self.kind = if quote.protocol == TCP { kind::TCP } else { kind::UDP };
+            self.near_port = u16::from_ne_bytes([a, b]);
+            self.far_port = u16::from_ne_bytes([c, d]);
+            self.sequence = u32::from_be_bytes([e, f, g, h]);
         } else if quote.protocol == message && is_request(claim.family, a) {
-            flow.kind = kind::REQUEST;
-            flow.ty = a;
-            flow.identifier = u16::from_ne_bytes([e, f]);
+            self.kind = kind::REQUEST;
+            self.ty = a;
+            self.identifier = u16::from_ne_bytes([e, f]);
         }
-        flow
     }
 
     /// That of a request that is sent.

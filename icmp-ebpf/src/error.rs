@@ -14,7 +14,6 @@ use core::hint::black_box;
 use icmp_common::{
     abi::{destination, family, local::BROADCAST, origin},
     answerable::{Original, unanswerable},
-    flow::Flow,
     parse::{Frame, Packet, stage},
     plausible::{self, Claim},
     verdict::{BY_RULE, Reason},
@@ -68,7 +67,7 @@ pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, packet: *const Packet) -> u64
     let place = local::destination_as(packet.family, packet.destination, || kind);
     let in_transit = place != destination::LOCAL;
     let none = || {
-        flow::note(&Flow { in_transit, ..Flow::default() });
+        flow::note(in_transit, None);
         plausible::faults_of_unread(&frame, packet)
     };
     if packet.family == family::ICMPV6 {
@@ -165,7 +164,7 @@ fn claimed<F: Frame>(
     let Some([_, _, _, _, word @ ..]) = packet.message(frame).take::<[u8; 8]>() else { return 0 };
     let Packet { ty, code, destination, .. } = *packet;
     let claim = Claim { family, ty, code, destination, word: u32::from_be_bytes(word) };
-    flow::note(&Flow { in_transit, ..Flow::of_quote(&claim, quote) });
+    flow::note(in_transit, Some((&claim, quote)));
     // Opaque: else what follows is walked again for each set of them (two thirds of this function).
     black_box(plausible::faults(&claim, quote))
 }

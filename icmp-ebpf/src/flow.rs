@@ -13,7 +13,9 @@ use icmp_common::{
     abi::{PolicyTable, RULE_NONE, RULES, Rule, action, endpoint_flag, rule_flag},
     flow::{Flow, answered, kind, state},
     parse::{Packet, stage},
+    plausible::Claim,
     verdict::Reason,
+    wire::quote::Quote,
 };
 
 /// What is found of the flow of a packet.
@@ -66,14 +68,24 @@ pub fn judge(ctx: *mut xdp_md, packet: &Packet, rule: &Rule) -> Found {
     Found { state, faults, apart: no_mtu || is_of_none }
 }
 
-/// Keeps the flow that an error is about.
+/// Keeps the flow that an error is about, as far as its quote could be read. It is written where it stays: on the stack
+/// first, it would be one more thing by which the verifier tells the ways apart that lead here.
 #[inline(always)]
-pub fn note(flow: &Flow) {
-    if let Some(quoted) = QUOTED.get_ptr_mut(0) {
-        // SAFETY: this CPU's own element, which nothing else uses while this packet is looked at.
-        unsafe { *quoted = *flow };
+pub fn note(in_transit: bool, quoted: Option<(&Claim, &Quote)>) {
+    let Some(flow) = QUOTED.get_ptr_mut(0) else { return };
+    // Volatile, or it becomes a call that clears octet by octet.
+    for word in 0..size_of::<Flow>() / 8 {
+        // SAFETY: they are within it, and zeros are one of which nothing is known.
+        unsafe { flow.cast::<u64>().add(word).write_volatile(0) };
+    }
+    // SAFETY: this CPU's own element, which nothing else uses while this packet is looked at.
+    let flow = unsafe { &mut *flow };
+    flow.in_transit = in_transit;
+    if let Some((claim, quote)) = quoted {
+        flow.put_quote(claim, quote);
     }
 }
+const _: () = assert!(size_of::<Flow>().is_multiple_of(8));
 
 /// What is known of the flow of a packet: one of [`state`], and [`NO_MTU`]. What is in transit is none of this
 /// machine's, unless it is asked for.
