@@ -65,7 +65,9 @@ pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, packet: *const Packet) -> u64
     let frame = XdpFrame::new(&ctx);
     let kind = local::kind_at_once(packet.destination);
     let place = local::destination_as(packet.family, packet.destination, || kind);
-    let in_transit = place != destination::LOCAL;
+    // Opaque, as below: one way for all that follows, whatever is found of the address and by whom.
+    let to = black_box(u8::from(place != destination::LOCAL) | u8::from(kind == BROADCAST) << 1);
+    let (in_transit, to_broadcast) = (to & 1 != 0, to & 2 != 0);
     let none = || {
         flow::note(in_transit, None);
         plausible::faults_of_unread(&frame, packet)
@@ -78,7 +80,6 @@ pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, packet: *const Packet) -> u64
         });
         placed(found, || in_transit)
     } else {
-        let to_broadcast = kind == BROADCAST;
         let found = read(&frame, packet, family::ICMPV4).map_or_else(none, |quote| {
             claimed(&frame, packet, family::ICMPV4, in_transit, &quote)
                 | is_unanswerable(&quote, packet, family::ICMPV4, to_broadcast)
