@@ -21,3 +21,23 @@ pub fn opaque(number: usize) -> usize {
     };
     number
 }
+
+/// The same answer, of which the verifier knows neither that it is yes nor that it is no.
+///
+/// By way of the stack, on which it remembers each octet that is zero. So none is.
+#[must_use]
+#[inline(always)]
+pub fn either(answer: bool) -> bool {
+    core::hint::black_box(u8::from(answer) | 2) & 1 != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_change_nothing() {
+        assert_eq!([0, 1, usize::MAX].map(opaque), [0, 1, usize::MAX]);
+        assert_eq!([false, true].map(either), [false, true]);
+    }
+}

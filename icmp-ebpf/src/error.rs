@@ -14,6 +14,7 @@ use core::hint::black_box;
 use icmp_common::{
     abi::{destination, family, local::BROADCAST, origin},
     answerable::{Original, unanswerable},
+    opaque::either,
     parse::{Frame, Packet, stage},
     plausible::{self, Claim},
     verdict::{BY_RULE, Reason},
@@ -66,8 +67,8 @@ pub extern "C" fn icmpgate_error(ctx: *mut xdp_md, packet: *const Packet) -> u64
     let kind = local::kind_at_once(packet.destination);
     let place = local::destination_as(packet.family, packet.destination, || kind);
     // Opaque, as below: one way for all that follows, whatever is found of the address and by whom.
-    let to = black_box(u8::from(place != destination::LOCAL) | u8::from(kind == BROADCAST) << 1);
-    let (in_transit, to_broadcast) = (to & 1 != 0, to & 2 != 0);
+    let in_transit = either(place != destination::LOCAL);
+    let to_broadcast = either(kind == BROADCAST);
     let none = || {
         flow::note(in_transit, None);
         plausible::faults_of_unread(&frame, packet)

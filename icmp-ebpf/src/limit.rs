@@ -27,10 +27,10 @@ use crate::{
     share::{self, Draw},
 };
 use aya_ebpf::helpers::bpf_get_prandom_u32;
-use core::hint::black_box;
 use icmp_common::{
     abi::{Bucket, KeyedLimit, LimitCounter, PolicyTable, Rule, TotalLimit, limit_flag, limit_key},
     bucket::{Draws, UNITS_PER_S, has, octets_cost, reach, spent},
+    opaque::either,
     parse::Packet,
     share::depth_for,
     verdict::Reason,
@@ -163,8 +163,8 @@ macro_rules! each {
 #[inline(always)]
 fn ask(rule: &Rule, subject: &Subject<'_>) -> Result<(), Refused> {
     let mut clock = Clock::new();
-    let mut room = Room { strangers: black_box(true), plenty: black_box(true) };
-    let mut established = black_box(false);
+    let mut room = Room { strangers: either(true), plenty: either(true) };
+    let mut established = either(false);
     each!(rule.totals, |total| ask_total(subject, total, &mut clock, &mut room));
     each!(rule.keyed, |keyed| charge_keyed(subject, keyed, &mut clock, room, &mut established));
     each!(rule.totals, |total| charge_total(subject, total, &mut clock, established));
@@ -185,8 +185,8 @@ fn ask_total(
     };
     // Opaque, as below: each set of constants would be a state of its own in which all that follows is
     // verified again.
-    room.strangers = black_box(room.strangers & left.strangers);
-    room.plenty = black_box(room.plenty & left.plenty);
+    room.strangers = either(room.strangers & left.strangers);
+    room.plenty = either(room.plenty & left.plenty);
     Ok(())
 }
 
@@ -204,7 +204,7 @@ fn charge_keyed(
     }
     match charge_key(subject, keyed, clock, room) {
         Charged::Yes => {}
-        Charged::YesEstablished => *established = black_box(true),
+        Charged::YesEstablished => *established = either(true),
         _ => {
             let by_source = keyed.key == limit_key::SOURCE;
             return Err(refuse(keyed.limit, keyed.flags, by_source));
