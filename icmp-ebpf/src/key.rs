@@ -5,6 +5,7 @@ use icmp_common::{
     abi::{self, KeyedLimit, PREFIX_AUTO, family, limit_key},
     cells::prefix,
     mirror,
+    opaque::either,
     parse::{Frame, Packet},
     wire::{ethernet, ipv6::Address},
 };
@@ -27,9 +28,9 @@ const HARDWARE: u64 = 0xff << 56 | 0xff << 48;
 #[inline(always)]
 pub fn hardware<F: Frame + ?Sized>(frame: &F) -> u64 {
     // The frame has a link-layer header: its packet was parsed.
-    let Some(source) = frame.cursor().skip(6).take::<[u8; 6]>() else { return OTHERS };
-    let address = mirror::hardware(source);
-    if address != 0 && ethernet::is_of_no_vlan(frame.cursor()) { address } else { address | OTHERS }
+    let address = mirror::hardware(frame.cursor().skip(6).take().unwrap_or_default());
+    let is_others = address == 0 || !ethernet::is_of_no_vlan(frame.cursor());
+    address | u64::from(either(is_others)) << OTHERS.trailing_zeros()
 }
 
 /// The key of a packet under a limit. A source that has no address yet has only its hardware's (L1).
