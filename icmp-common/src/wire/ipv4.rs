@@ -1,6 +1,7 @@
 //! IPv4 (RFC 791): what is read of its header, and which addresses are a single host's.
 
 use super::ipv6::Address;
+use crate::branchless::{is_some, select};
 use crate::cursor::Cursor;
 use core::hint::black_box;
 use network_types::ip::Ipv4Hdr;
@@ -103,14 +104,16 @@ fn has_option(options: Cursor<'_>, length: u32, is: impl Fn(u8) -> bool) -> Opti
             return Some(false);
         }
         let [kind, octets] = options.skip(at).take::<[u8; 2]>()?;
-        let octets = match kind {
+        match kind {
             OPTION_END => return Some(false),
-            OPTION_NONE => 1,
             kind if is(kind) => return Some(true),
-            _ if octets < 2 => return None,
-            _ => u32::from(octets),
-        };
-        if octets > length - at {
+            _ => {}
+        }
+        // One that does nothing is an octet, and all others say their length. Without a branch, behind which the rest
+        // would be walked once more.
+        let says = is_some((kind ^ OPTION_NONE).into());
+        let octets = select(says, octets.into(), 1) as u32;
+        if octets < 1 + says as u32 || octets > length - at {
             return None;
         }
         // The mask changes nothing. To the verifier every place is then the same one, and the ways that

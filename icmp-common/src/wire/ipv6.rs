@@ -1,5 +1,6 @@
 //! IPv6 (RFC 8200): the header, and a bounded walk of its extension headers.
 
+use crate::branchless::{is_some, select};
 use crate::cursor::Cursor;
 use core::hint::black_box;
 use core::net::IpAddr;
@@ -176,7 +177,8 @@ pub fn alerts_routers(header: Cursor<'_>) -> bool {
         if kind == OPTION_ROUTER_ALERT {
             return true;
         }
-        let octets = if kind == OPTION_PAD1 { 1 } else { 2 + u32::from(octets) };
+        // Without a branch, behind which the rest would be walked once more.
+        let octets = select(is_some((kind ^ OPTION_PAD1).into()), 2 + u64::from(octets), 1) as u32;
         // The mask changes nothing: see `ipv4::has_option`.
         at = black_box(at + octets) & 0xfff;
     }
@@ -227,6 +229,10 @@ pub enum End {
     /// After [`MAX_EXTENSION_HEADERS`].
     BeyondBound = 3,
 }
+
+/// All bits that the length of the headers before the last that is walked may have.
+const MAX_BEFORE: u32 = 0x3fff;
+const _: () = assert!((MAX_EXTENSION_HEADERS - 1) * 256 * 8 <= MAX_BEFORE);
 
 /// What a walk found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,6 +342,7 @@ pub fn walk(cursor: Cursor<'_>, mut next_header: u8, zero: u32) -> Chain {
             if !is_extension(next_header) {
                 break 'walk End::UpperLayer;
             }
+            length = (length ^ zero) & MAX_BEFORE;
             let Some(h) = cursor.skip(length).take::<[u8; 8]>() else { break 'walk End::Cut };
             let this = next_header;
             next_header = h[0];
@@ -408,8 +415,10 @@ impl Seen {
         match h[2] {
             // Length in units of 8 octets without the first: the last address is 16 octets before the
             // end.
-            0 | 2 if h[1] >= 2 => self.final_destination = behind + 8 + (u32::from(h[1]) - 2) * 8,
-            4 if h[1] >= 2 => self.final_destination = behind + 8,
+            0 | 2 if h[1] >= 2 => {
+                self.final_destination = (behind + 8 + (u32::from(h[1]) - 2) * 8) ^ zero;
+            }
+            4 if h[1] >= 2 => self.final_destination = (behind + 8) ^ zero,
             _ => self.what |= Self::OPAQUE_ROUTE ^ zero,
         }
     }
