@@ -211,7 +211,11 @@ fn begin<F: Buffer>(frame: &F, version: u16, source: Address) -> Option<&'static
     if policy.groups.per_interface == 0 {
         return None;
     }
-    learning.policy = policy.groups;
+    // One by one: as a whole they are copied by a call, octet by octet.
+    let GroupPolicy { gated, join_cost, join_depth, per_interface, per_host, flags, pad } =
+        policy.groups;
+    learning.policy =
+        GroupPolicy { gated, join_cost, join_depth, per_interface, per_host, flags, pad };
     learning.secret = policy.secret;
     let [outer, inner] = frame.vlans()?;
     learning.key.link = LinkKey { interface: INTERFACE_ID.load() as u16, version, outer, inner };
