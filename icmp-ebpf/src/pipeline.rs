@@ -28,6 +28,7 @@ use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
     programs::{TcContext, XdpContext},
 };
+use core::hint::black_box;
 use icmp_common::{
     abi::{CLASS_NOT_OURS, RULE_NONE, policy_flag},
     flow::state,
@@ -58,7 +59,7 @@ pub fn gate<F: Buffer>(frame: &F) -> Verdict {
         Err(Other { reason: Reason::NOT_ICMP, end, to_group: false }) => {
             return pass_by(frame, Outcome::NOT_ICMP, end);
         }
-        Err(other) => other,
+        Err(other) => Other { reason: Reason(black_box(other.reason.0)), ..other },
     };
     // Nothing but multicast that is sent has more said about it.
     let fate = if other.to_group { frame.fate() } else { fate::GOES };
