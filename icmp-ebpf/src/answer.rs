@@ -288,10 +288,15 @@ const fn is_group(first: u8) -> bool {
 /// 12 octets from `at` must be readable and writable.
 #[inline(always)]
 pub unsafe fn turn_link(at: usize, asked: &Asked) {
+    let [[a, b], [c, d], last] = asked.hardware.map(u16::to_ne_bytes);
+    // Words: three halves together become a call that copies octet by octet.
     // SAFETY: the caller's.
     unsafe {
-        let source = ((at + 6) as *const [u16; 3]).read_unaligned();
-        (at as *mut [u16; 3]).write_unaligned(source);
-        ((at + 6) as *mut [u16; 3]).write_unaligned(asked.hardware);
+        let from = ((at + 6) as *const u32).read_unaligned();
+        let from_end = ((at + 10) as *const u16).read_unaligned();
+        (at as *mut u32).write_unaligned(from);
+        ((at + 4) as *mut u16).write_unaligned(from_end);
+        ((at + 6) as *mut u32).write_unaligned(u32::from_ne_bytes([a, b, c, d]));
+        ((at + 10) as *mut u16).write_unaligned(u16::from_ne_bytes(last));
     }
 }

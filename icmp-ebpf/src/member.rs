@@ -26,7 +26,6 @@ use aya_ebpf::{
     bindings::{__sk_buff, BPF_NOEXIST, xdp_md},
     programs::{TcContext, XdpContext},
 };
-use core::hint::black_box;
 use icmp_common::{
     abi::{GroupPolicy, family, group_flag, hook, host_word},
     bucket,
@@ -335,7 +334,7 @@ pub extern "C" fn icmpgate_learn_records(ctx: *mut xdp_md, packet: *const Packet
         // How many, and that they lie within, was found before.
         match icmpgate_learn_record(ctx, at, is_v6) {
             0 => break,
-            length => at = black_box(at + length) & MAX_OFFSET,
+            length => at = (at + length) & MAX_OFFSET,
         }
     }
     0
