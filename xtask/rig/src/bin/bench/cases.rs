@@ -228,6 +228,7 @@ pub(crate) fn all() -> Vec<Case> {
     vec![
         case("tcp-syn", tcp_syn(), Pass, Reason::NOT_ICMP, None),
         case("udp-64", udp(64), Pass, Reason::NOT_ICMP, None),
+        case("multicast-1358", stream(), Pass, Reason::NOT_ICMP, None),
         floor(Program::OtherFloor, case("tcp-syn-floor", tcp_syn(), Pass, Reason::NOT_ICMP, None)),
         case("echo-64-pass", echo(64), Pass, within, Some(ECHO)),
         case("echo-98-pass", echo(98), Pass, within, Some(ECHO)),
