@@ -6,6 +6,7 @@ use icmpgate_tests::{
     daemon::{around, program},
     netns::{HOST_IF, Namespace, PATIENCE, eventually, finish},
 };
+use serde_json::Value;
 use std::{
     io,
     os::fd::{FromRawFd as _, OwnedFd},
@@ -209,8 +210,12 @@ fn an_interface_that_is_refused_leaves_the_instance_as_it_was() {
     site.pair.host.ip("link add br0 type bridge");
     site.pair.host.ip("link set br0 up");
     site.done(&format!("attach --iface {HOST_IF}"));
-    let attached = || (site.attached(), site.attached_to_sent());
-    let before = (attached(), site.json("status")["interfaces"].clone());
+    let status = || -> Vec<[Value; 3]> {
+        let of = |i: &Value| ["interface", "mode", "egress"].map(|key| i[key].clone());
+        site.json("status")["interfaces"].as_array().expect("a list").iter().map(of).collect()
+    };
+    let attached = || (site.attached(), site.attached_to_sent(), status());
+    let before = attached();
     for also in ["", " --iface gate0"] {
         let output = site.icmpgate(&format!("attach --mode native --iface br0{also}"));
         assert_eq!(output.status.code(), Some(FAILED));
@@ -218,8 +223,7 @@ fn an_interface_that_is_refused_leaves_the_instance_as_it_was() {
             said(&output).contains("the driver of br0 does not take XDP programs"),
             "{output:?}"
         );
-        let as_before = || (attached(), site.json("status")["interfaces"].clone()) == before;
-        assert!(eventually(PATIENCE, as_before), "{:?}, but was {before:?}", attached());
+        assert!(eventually(PATIENCE, || attached() == before), "{:?}, not {before:?}", attached());
     }
     // And nothing keeps it from being attached another way.
     site.done("attach --iface br0");
