@@ -82,15 +82,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// That of the packet that an error quotes.
-    #[must_use]
-    pub fn of_quote(claim: &Claim, quote: &Quote) -> Self {
-        let mut flow = Self::default();
-        flow.put_quote(claim, quote);
-        flow
-    }
-
-    /// Likewise, in the place of one of which nothing is known.
+    /// Puts that of the packet that an error quotes in the place of one of which nothing is known.
     #[inline(always)]
     pub fn put_quote(&mut self, claim: &Claim, quote: &Quote) {
         (self.near, self.far) = (quote.source, quote.destination);
@@ -259,21 +251,27 @@ mod tests {
 
     const EIGHT: [u8; 8] = [0x30, 0x39, 0, 53, 0xfe, 0xdc, 0xba, 0x98];
 
+    fn of_quote(claim: &Claim, quote: &Quote) -> Flow {
+        let mut flow = Flow::default();
+        flow.put_quote(claim, quote);
+        flow
+    }
+
     #[test]
     fn ports_and_sequence_are_those_of_the_first_eight_octets() {
         for (protocol, kind) in [(6, kind::TCP), (17, kind::UDP)] {
             for family in [family::ICMPV4, family::ICMPV6] {
-                let flow = Flow::of_quote(&claim(family, 3, 3, 0), &quote(protocol, Some(EIGHT)));
+                let flow = of_quote(&claim(family, 3, 3, 0), &quote(protocol, Some(EIGHT)));
                 assert_eq!((flow.near, flow.far, flow.kind), (HERE, THERE, kind));
                 assert_eq!((flow.near_port, flow.far_port), (12345_u16.to_be(), 53_u16.to_be()));
                 assert_eq!(flow.sequence, 0xfedc_ba98);
-                let cut = Flow::of_quote(&claim(family, 3, 3, 0), &quote(protocol, None));
+                let cut = of_quote(&claim(family, 3, 3, 0), &quote(protocol, None));
                 assert_eq!(cut.kind, kind::NONE);
             }
         }
         // SCTP, DCCP, ESP, GRE, UDP-Lite.
         for protocol in (0..=u8::MAX).filter(|p| !matches!(p, 1 | 6 | 17 | 58)) {
-            let flow = Flow::of_quote(&claim(1, 3, 3, 0), &quote(protocol, Some(EIGHT)));
+            let flow = of_quote(&claim(1, 3, 3, 0), &quote(protocol, Some(EIGHT)));
             assert_eq!(flow.kind, kind::NONE, "{protocol}");
         }
     }
@@ -285,7 +283,7 @@ mod tests {
         {
             for ty in 0..=u8::MAX {
                 let first = [ty, 0, 1, 2, 0x12, 0x34, 0, 7];
-                let flow = Flow::of_quote(&claim(family, 1, 3, 0), &quote(protocol, Some(first)));
+                let flow = of_quote(&claim(family, 1, 3, 0), &quote(protocol, Some(first)));
                 let is_own = (family == family::ICMPV4) == (protocol == 1);
                 let expected = is_own && is_request(family, ty);
                 assert_eq!(flow.kind == kind::REQUEST, expected, "{family} {protocol} {ty}");
@@ -299,7 +297,7 @@ mod tests {
     #[test]
     fn only_fragmentation_needed_has_an_mtu_to_leave_out() {
         let no_mtu = |family, ty, code, word| {
-            Flow::of_quote(&claim(family, ty, code, word), &quote(17, Some(EIGHT))).no_mtu
+            of_quote(&claim(family, ty, code, word), &quote(17, Some(EIGHT))).no_mtu
         };
         assert!(no_mtu(1, 3, 4, 0) && no_mtu(1, 3, 4, 0xabcd_0000));
         assert!(!no_mtu(1, 3, 4, 1400) && !no_mtu(1, 3, 3, 0) && !no_mtu(1, 11, 4, 0));

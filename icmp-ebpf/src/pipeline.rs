@@ -59,6 +59,7 @@ pub fn gate<F: Buffer>(frame: &F) -> Verdict {
         Err(Other { reason: Reason::NOT_ICMP, end, to_group: false }) => {
             return pass_by(frame, Outcome::NOT_ICMP, end);
         }
+        // Opaque: what follows is then one way, not one for each reason.
         Err(other) => Other { reason: Reason(black_box(other.reason.0)), ..other },
     };
     // Nothing but multicast that is sent has more said about it.
